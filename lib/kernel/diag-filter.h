@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* INET_DIAG_REQ_BYTECODE programs: "is the local port in this set", as a balanced tree of range tests. Where the set has more
+ * runs than one attribute holds (64 KiB), neighbouring runs are joined (coarser: passes more), and the reader of rows tests
+ * exactly. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "model/portset.h"
+
+typedef struct DiagFilter DiagFilter;
+
+/* With automatic: only sockets whose port the kernel chose (BC_AUTO) besides. An empty set is a filter that passes nothing. */
+int diag_filter_new(const PortSet *ports, bool automatic, DiagFilter **ret);
+DiagFilter *diag_filter_free(DiagFilter *f);
+DEFINE_CLEANUP(DiagFilter, diag_filter_free);
+
+const void *diag_filter_code(const DiagFilter *f, size_t *ret_size);
+bool diag_filter_exact(const DiagFilter *f);

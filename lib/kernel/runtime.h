@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Names of files under RUNTIME and STATE, in one place. */
+
+#define RUNTIME_DIR_DEFAULT   "/run/portreserved"
+#define STATE_DIR_DEFAULT     "/var/lib/portreserved"
+#define CONFIG_FILE_DEFAULT   "/etc/portreserved.conf"
+
+#define RUNTIME_CONTROL       "control"      /* D-Bus, peer to peer */
+#define RUNTIME_HANDOVER      "handover"     /* SOCK_SEQPACKET, 0600 */
+#define RUNTIME_ACT           "act"          /* SOCK_SEQPACKET, of portreserved-act.socket */
+#define RUNTIME_STATE         "state.json"
+#define RUNTIME_APPLIED       "applied.conf"
+#define RUNTIME_OURS          "ours"         /* what of the kernel's list is ours */
+#define RUNTIME_ALERTS        "alerts"
+
+/* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the reservations' names, each
+ * ended by NUL. Reply: "ok" or "error TEXT" without NUL. */
+#define HANDOVER_MESSAGE_MAX  4096
+
+/* The act protocol: request: unit names, each ended by NUL, to start where they have failed. No reply. */
+#define ACT_MESSAGE_MAX       4096

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the administrator declared: [Daemon], reservations, pools, and every mistake found on the way. Pure: text comes from
+ * kernel/config-file.h line by line through config_set(); config_finish() then judges the whole.
+ *
+ * Shape of use: config_new(); config_section()/config_set() per line; config_finish(); read-only from there on. Names of
+ * /etc/services and users are looked up through ConfigOps, so that this file touches nothing outside. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "model/reservation.h"
+
+#define CONFIG_PLACEHOLDERS_MAX 25000u
+
+typedef struct Config Config;
+
+typedef struct Diagnostic {
+        const char *file; /* owned by the Config */
+        unsigned line;    /* 0: the file as a whole */
+        char *message;    /* "what; what to write instead", one line, printable */
+} Diagnostic;
+
+typedef struct Pool {
+        char *name;
+        PortSet ports;
+        char **users; /* NULL-terminated, or NULL */
+        unsigned max_per_user;
+        uint64_t max_lease_usec; /* 0: no limit */
+        const char *file;
+        unsigned line;
+} Pool;
+
+typedef struct ConfigOps {
+        /* A name of /etc/services to its port; protocol IPPROTO_…. -ENOENT. */
+        int (*service_port)(const char *name, int protocol, uint16_t *ret);
+        /* A user's name or number to its uid. -ENOENT. */
+        int (*user_id)(const char *name, uid_t *ret);
+} ConfigOps;
+
+typedef struct ConfigDaemon {
+        uint64_t scan_interval_usec;    /* ScanIntervalSec=, 1s */
+        unsigned scan_budget_percent;   /* ScanBudgetPercent=, 1 */
+        bool socket_units;              /* SocketUnits=, yes */
+        unsigned ephemeral_floor;       /* EphemeralFloor=, 4096 */
+        uint64_t alert_interval_usec;   /* AlertIntervalSec=, 10s: at most one alert a reservation and kind in that time */
+        char *alert_unit;
+        Exclusive exclusive;
+        bool exclusive_keep;            /* ExclusiveOnExit= */
+        char *portserver_socket;
+        char *portreserve_directory;
+        char *metrics_file;
+} ConfigDaemon;
+
+struct Config {
+        ConfigDaemon daemon;
+        Reservation **reservations; /* in order of first appearance */
+        size_t n_reservations, n_reservations_allocated;
+        Pool **pools;
+        size_t n_pools, n_pools_allocated;
+        Diagnostic *errors;
+        size_t n_errors, n_errors_allocated;
+        size_t n_errors_dropped;    /* beyond 1,000 they are only counted */
+        Diagnostic *warnings;       /* keys without effect in this build, and the like */
+        size_t n_warnings, n_warnings_allocated;
+        struct ConfigPrivate *private;
+};
+
+int config_new(const ConfigOps *ops, Config **ret);
+Config *config_free(Config *c);
+DEFINE_CLEANUP(Config, config_free);
+
+/* A section header was met. file is copied once and shared. -ENOMEM only: mistakes go to c->errors. */
+int config_section(Config *c, const char *file, unsigned line, const char *section);
+
+/* KEY=VALUE in the section last opened. Same errors. */
+int config_set(Config *c, const char *file, unsigned line, const char *key, const char *value);
+
+/* Records a mistake, or a remark that does not count as one. */
+int config_error(Config *c, const char *file, unsigned line, const char *format, ...) _printf_(4, 5);
+int config_warn(Config *c, const char *file, unsigned line, const char *format, ...) _printf_(4, 5);
+
+/* All lines are in: fills defaults, drops what contradicts (overlaps, pools, caps), builds the index by port. -ENOMEM. */
+int config_finish(Config *c);
+
+/* All that the kernel's list must hold for it: reservations and pools. */
+void config_ports(const Config *c, PortSet *ret);
+
+Reservation *config_find(const Config *c, const char *name);
+
+/* Visits the endpoints that have this protocol and port. *iterator starts at 0. False: no more. O(1) to the first. */
+bool config_lookup(const Config *c, int protocol, uint16_t port, unsigned *iterator,
+                   const Reservation **ret_reservation, const Endpoint **ret_endpoint);
+
+/* Writes it as applied.conf: canonical text that reads back to an equal Config, with Source=FILE:LINE kept per reservation
+ * (a key that only applied.conf may have), without the mistakes. The caller frees. */
+int config_format(const Config *c, char **ret, size_t *ret_size);
+
+#define CONFIG_FOREACH_RESERVATION(c, r)                                                           \
+        for (size_t _i = 0; _i < (c)->n_reservations; _i++)                                        \
+                for (Reservation *r = (c)->reservations[_i]; r; r = NULL)

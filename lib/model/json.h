@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The JSON shapes of the interface (portreservectl(1), "JSON"). Every function returns a new reference, or NULL: no memory.
+ * Keys are never renamed, only added. */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "model/holder.h"
+#include "model/reservation.h"
+
+json_t *json_from_holder(const Holder *h);
+
+/* A RES without its "endpoints" array, which the caller fills with EPs. */
+json_t *json_from_reservation(const Reservation *r);
+
+/* An EP. state as in design.md; collision: a HOLDER (stolen) or NULL. */
+json_t *json_from_endpoint(const Endpoint *e, uint16_t port, uint16_t last, const char *state,
+                           bool reserved, json_t *collision);
+
+/* {"error","message","exit"} */
+json_t *json_error_object(const char *name, const char *message, int exit_code);
+
+/* CHECK: {"errors":[…],"warnings":[…]} */
+json_t *json_from_diagnostics(const Config *c);
+
+/* RFC 3339 UTC with microseconds from CLOCK_REALTIME, "2026-01-31T09:15:02.123456Z". */
+#define TIME_TEXT_MAX 32
+const char *time_format(uint64_t realtime_usec, char buf[static TIME_TEXT_MAX]);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What was seen: one socket of the kernel's tables, and what is known of its relation to a reservation. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "model/address.h"
+
+/* TCP states as in include/net/tcp_states.h; UDP has ESTABLISHED (connected) and CLOSE. */
+typedef enum SocketState {
+        SOCKET_ESTABLISHED = 1,
+        SOCKET_SYN_SENT,
+        SOCKET_SYN_RECV,
+        SOCKET_FIN_WAIT1,
+        SOCKET_FIN_WAIT2,
+        SOCKET_TIME_WAIT,
+        SOCKET_CLOSE,
+        SOCKET_CLOSE_WAIT,
+        SOCKET_LAST_ACK,
+        SOCKET_LISTEN,
+        SOCKET_CLOSING,
+        SOCKET_NEW_SYN_RECV,
+        SOCKET_BOUND_INACTIVE, /* only asked for; rows come back as CLOSE. kernel 6.8 */
+        _SOCKET_STATE_MAX,
+} SocketState;
+
+const char *socket_state_to_string(int protocol, SocketState s); /* "ESTABLISHED", "UNCONN" … as ss(8) says */
+
+typedef enum Tristate {
+        TRI_UNKNOWN = -1,
+        TRI_NO,
+        TRI_YES,
+} Tristate;
+
+typedef struct Socket {
+        int protocol;      /* IPPROTO_TCP, IPPROTO_UDP */
+        int family;        /* of the socket: AF_INET or AF_INET6 (addresses may be AF_INET in an AF_INET6 one) */
+        SocketState state;
+        Address local, remote; /* an AF_INET6 "::" without v6only is AF_INET6 wildcard with v6only false */
+        uint16_t local_port, remote_port;
+        uint32_t interface;
+        bool v6only;
+        uid_t uid;         /* 0 for TIME_WAIT rows: not known */
+        uint32_t inode;    /* 0: no process has it (TIME_WAIT, orphans, not yet accepted, destroy events) */
+        uint64_t cookie;
+        uint64_t cgroup;   /* cgroup v2 id of its creator, 0: not known */
+        Tristate automatic; /* the kernel chose the port (INET_DIAG_BC_AUTO), where asked */
+} Socket;
+
+typedef struct Observation {
+        Socket socket;
+        bool ours;               /* one of our own placeholders or listeners, by cookie or inode */
+        bool pid1_listener;      /* a listener of a .socket unit generated for the reservation */
+        Tristate owner;          /* does its cgroup or uid belong to the owner? */
+        bool listener_legitimate; /* the owner, PID 1 or we listen on its local port: it may have been accepted */
+} Observation;

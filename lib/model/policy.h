@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* All judgement about what a collision is. A pure function: (config, observation) -> verdict. Rules in the order of
+ * design.md, "Watching". */
+
+#include <stdbool.h>
+
+#include "model/config.h"
+#include "model/observation.h"
+
+typedef enum Kind {
+        KIND_NONE,      /* not reserved, or at an address that does not meet the endpoint's */
+        KIND_HOLD,
+        KIND_LISTENER,  /* PID 1's, for the reservation */
+        KIND_OWNER,
+        KIND_ACCEPTED,
+        KIND_STALE,
+        KIND_EPHEMERAL,
+        KIND_SQUATTER,
+        KIND_UNKNOWN,
+        _KIND_MAX,
+} Kind;
+
+const char *kind_to_string(Kind k);
+int kind_from_string(const char *s);
+
+/* Ephemeral, squatter, stale, unknown: somebody else is on a reserved endpoint. */
+bool kind_is_collision(Kind k);
+
+/* The kind of this socket, seen from one endpoint. TRI_UNKNOWN in socket.automatic counts as squatter, unless the socket
+ * is connected and never listened, then ephemeral. */
+Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o);
+
+/* Would a bind by the owner succeed beside these sockets? */
+typedef enum WouldBind {
+        WOULD_BIND_YES,
+        WOULD_BIND_WITH_REUSEADDR, /* only if the owner sets SO_REUSEADDR */
+        WOULD_BIND_NO,
+} WouldBind;
+
+const char *would_bind_to_string(WouldBind w); /* "yes", "with-reuseaddr", "no" */
+
+/* One socket's effect on a bind to the endpoint; the worst of all rows decides. Reuse: does that socket have SO_REUSEADDR?
+ * The kernel does not tell; known for our own holds, taken as yes for a server's (owner, accepted, listener's remains). */
+WouldBind policy_would_bind(const Endpoint *e, Kind kind, const Socket *s);
