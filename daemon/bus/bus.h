@@ -11,7 +11,8 @@
  *   Reload() -> s           JSON: {"changed_units":bool,…}; error org.portreserved1.Error.ConfigurationInvalid with the mistakes as text
  *   GetState() -> s         the text of state.json
  *   Open(s name) -> ahas    for portreserve-exec: listening sockets of a Hold=listen reservation with their names (fds, FileDescriptorName);
- *                           none for bound/shared: they share until the connection closes. uid 0 and the reservation's User= only.
+ *                           none for bound/shared: they share while the calling process lives (pidfd: it execs the command in place
+ *                           and its connection is gone by then). uid 0 and the reservation's User= only.
  *                           error …Error.NotFound, …Error.Denied, …Error.InUse
  *   Hello() of org.freedesktop.DBus is answered, for busctl.
  * Signals: Event(s json): every event, to peers that called Subscribe(). */
@@ -30,11 +31,11 @@ typedef struct BusOps {
         int (*reload)(char **ret_json, char **ret_error, void *userdata);
         int (*state)(char **ret_json, void *userdata);
         bool (*admits)(uid_t uid, void *userdata);
-        /* Opens a reservation to a peer (by SO_PEERCRED); fds stay the daemon's, they are duplicated by the message. client is a token
-         * that closed() gets when the connection ends. -ENOENT, -EPERM, -EADDRINUSE with *ret_error, a malloc'ed text. */
-        int (*open)(const char *name, uid_t uid, pid_t pid, uint64_t client, int **ret_fds, size_t *ret_n, char ***ret_names,
-                    char **ret_error, void *userdata);
-        void (*closed)(uint64_t client, void *userdata);
+        /* Opens a reservation to a peer (uid and pid by SO_PEERCRED; pid 0: of another pid namespace, refused). The fds stay the
+         * daemon's, the message duplicates them; the array and the NULL-terminated names are the caller's to free.
+         * -ENOENT, -EPERM, -EADDRINUSE with *ret_error, a malloc'ed text. */
+        int (*open)(const char *name, uid_t uid, pid_t pid, int **ret_fds, size_t *ret_n, char ***ret_names, char **ret_error,
+                    void *userdata);
 } BusOps;
 
 /* Listens on RUNTIME/control (0666: admission is by credentials). */

@@ -27,7 +27,7 @@ typedef enum SocketState {
         _SOCKET_STATE_MAX,
 } SocketState;
 
-const char *socket_state_to_string(int protocol, SocketState s); /* "ESTABLISHED", "UNCONN" … as ss(8) says */
+const char *socket_state_to_string(int protocol, SocketState s); /* "ESTABLISHED", "UNCONN" as ss(8) says; TCP sockets bound and not listening are "BOUND" */
 
 typedef enum Tristate {
         TRI_UNKNOWN = -1,

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/observation.h"
+
+#include <netinet/in.h>
+
+const char *socket_state_to_string(int protocol, SocketState s)
+{
+        static const char *const names[_SOCKET_STATE_MAX] = {
+                [SOCKET_ESTABLISHED] = "ESTABLISHED",
+                [SOCKET_SYN_SENT] = "SYN_SENT",
+                [SOCKET_SYN_RECV] = "SYN_RECV",
+                [SOCKET_FIN_WAIT1] = "FIN_WAIT1",
+                [SOCKET_FIN_WAIT2] = "FIN_WAIT2",
+                [SOCKET_TIME_WAIT] = "TIME_WAIT",
+                [SOCKET_CLOSE] = "BOUND",
+                [SOCKET_CLOSE_WAIT] = "CLOSE_WAIT",
+                [SOCKET_LAST_ACK] = "LAST_ACK",
+                [SOCKET_LISTEN] = "LISTEN",
+                [SOCKET_CLOSING] = "CLOSING",
+                [SOCKET_NEW_SYN_RECV] = "SYN_RECV",
+                [SOCKET_BOUND_INACTIVE] = "BOUND",
+        };
+
+        if (s <= 0 || s >= _SOCKET_STATE_MAX)
+                return "UNKNOWN";
+        if (protocol == IPPROTO_UDP && s == SOCKET_CLOSE)
+                return "UNCONN";
+        return names[s];
+}
