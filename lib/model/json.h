@@ -10,19 +10,24 @@
 #include "model/holder.h"
 #include "model/reservation.h"
 
+/* A string, or null for NULL. Bytes that are no UTF-8 are written as \xNN, since JSON knows nothing else: names of files,
+ * programs and units may have any. */
+json_t *json_text(const char *s);
+
+/* A HOLDER. What is not known is null: pid 0, since 0, ports 0, and the uid 0 of a row without inode. */
 json_t *json_from_holder(const Holder *h);
 
 /* A RES without its "endpoints" array, which the caller fills with EPs. */
 json_t *json_from_reservation(const Reservation *r);
 
-/* An EP. state as in design.md; collision: a HOLDER (stolen) or NULL. */
+/* An EP for port..last of e. The address is "*" where it is any of both families. collision: a HOLDER (stolen) or NULL. */
 json_t *json_from_endpoint(const Endpoint *e, uint16_t port, uint16_t last, const char *state,
                            bool reserved, json_t *collision);
 
 /* {"error","message","exit"} */
 json_t *json_error_object(const char *name, const char *message, int exit_code);
 
-/* CHECK: {"errors":[…],"warnings":[…]} */
+/* CHECK: {"errors":[…],"warnings":[…]}, and "errors_dropped" where there were too many to list. */
 json_t *json_from_diagnostics(const Config *c);
 
 /* RFC 3339 UTC with microseconds from CLOCK_REALTIME, "2026-01-31T09:15:02.123456Z". */

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/json.h"
+
+#include <string.h>
+#include <time.h>
+
+/* How many bytes the UTF-8 character at s has, 0 where there is none: RFC 3629, so no overlong
+ * forms, no surrogates, nothing above U+10FFFF. The terminating NUL is never read past. */
+static size_t utf8_length(const unsigned char *s)
+{
+        size_t n;
+
+        if (s[0] < 0x80)
+                return 1;
+        if (s[0] >= 0xc2 && s[0] <= 0xdf)
+                n = 2;
+        else if (s[0] >= 0xe0 && s[0] <= 0xef)
+                n = 3;
+        else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+                n = 4;
+        else
+                return 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((s[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+            (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+                return 0;
+        return n;
+}
+
+json_t *json_text(const char *s)
+{
+        static const char hex[] = "0123456789abcdef";
+        _cleanup_(freep) char *buf = NULL;
+        char *out;
+
+        if (!s)
+                return json_null();
+
+        buf = malloc(strlen(s) * 4 + 1);
+        if (!buf)
+                return NULL;
+        out = buf;
+        while (*s) {
+                size_t n = utf8_length((const unsigned char *) s);
+
+                if (n > 0) {
+                        out = mempcpy(out, s, n);
+                        s += n;
+                        continue;
+                }
+                *out++ = '\\';
+                *out++ = 'x';
+                *out++ = hex[(unsigned char) *s >> 4];
+                *out++ = hex[(unsigned char) *s & 15];
+                s++;
+        }
+        return json_stringn_nocheck(buf, (size_t) (out - buf));
+}
+
+const char *time_format(uint64_t realtime_usec, char buf[static TIME_TEXT_MAX])
+{
+        time_t seconds = (time_t) (realtime_usec / 1000000);
+        struct tm tm;
+        size_t n;
+
+        if (!gmtime_r(&seconds, &tm))
+                memset(&tm, 0, sizeof(tm));
+        n = strftime(buf, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+        if (n == 0 || n + sizeof(".123456Z") > TIME_TEXT_MAX)
+                return strcpy(buf, "1970-01-01T00:00:00.000000Z");
+        (void) snprintf(buf + n, TIME_TEXT_MAX - n, ".%06uZ", (unsigned) (realtime_usec % 1000000));
+        return buf;
+}
+
+/* "ADDR:PORT", or null where there is no port: nothing is known, or nobody is at the other end. */
+static json_t *address_text(const Address *a, uint16_t port)
+{
+        char buf[ADDRESS_PORT_TEXT_MAX];
+
+        return port == 0 ? json_null() : json_text(address_format_port(a, port, buf));
+}
+
+json_t *json_from_holder(const Holder *h)
+{
+        const Socket *s = &h->socket;
+        char since[TIME_TEXT_MAX];
+
+        /* Rows that belong to no process (TIME_WAIT, orphans) come with uid 0, which is nobody's
+         * then. */
+        return json_pack(
+                "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
+                json_text(kind_to_string(h->kind)), "state",
+                s->state ? json_text(socket_state_to_string(s->protocol, s->state)) : json_null(),
+                "local", address_text(&s->local, s->local_port), "remote",
+                address_text(&s->remote, s->remote_port), "unit", json_text(h->unit), "cgroup",
+                json_text(h->cgroup), "pid", h->pid > 0 ? json_integer(h->pid) : json_null(), "exe",
+                json_text(h->exe), "uid",
+                s->inode != 0 || s->uid != 0 ? json_integer(s->uid) : json_null(), "since",
+                h->since_usec > 0 ? json_text(time_format(h->since_usec, since)) : json_null());
+}
+
+/* "FILE:LINE", or null. */
+static json_t *source_text(const char *file, unsigned line)
+{
+        _cleanup_(freep) char *text = NULL;
+
+        if (!file)
+                return json_null();
+        if (asprintf(&text, "%s:%u", file, line) < 0) {
+                text = NULL;
+                return NULL;
+        }
+        return json_text(text);
+}
+
+json_t *json_from_reservation(const Reservation *r)
+{
+        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name", json_text(r->name), "unit",
+                         json_text(r->unit), "user", json_text(r->user), "source",
+                         source_text(r->file, r->line), "hold",
+                         json_text(hold_mode_to_string(r->hold)), "exclusive",
+                         json_text(exclusive_to_string(r->exclusive)), "enforced", 0);
+}
+
+json_t *json_from_endpoint(const Endpoint *e, uint16_t port, uint16_t last, const char *state,
+                           bool reserved, json_t *collision)
+{
+        char address[ADDRESS_TEXT_MAX];
+
+        return json_pack("{s:o, s:o, s:i, s:i, s:o, s:b, s:o}", "protocol",
+                         json_text(protocol_to_string(e->protocol)), "address",
+                         json_text(address_format(&e->address, address)), "port", (int) port,
+                         "last", (int) last, "state", json_text(state), "reserved", (int) reserved,
+                         "collision", collision ? collision : json_null());
+}
+
+json_t *json_error_object(const char *name, const char *message, int exit_code)
+{
+        return json_pack("{s:o, s:o, s:i}", "error", json_text(name), "message", json_text(message),
+                         "exit", exit_code);
+}
+
+static json_t *diagnostics_array(const Diagnostic *d, size_t n)
+{
+        json_t *array = json_array();
+
+        for (size_t i = 0; array && i < n; i++) {
+                json_t *o = json_pack("{s:o, s:o, s:o}", "file", json_text(d[i].file), "line",
+                                      d[i].line > 0 ? json_integer(d[i].line) : json_null(),
+                                      "message", json_text(d[i].message));
+
+                if (json_array_append_new(array, o) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        }
+        return array;
+}
+
+json_t *json_from_diagnostics(const Config *c)
+{
+        json_t *o;
+
+        o = json_pack("{s:o, s:o}", "errors", diagnostics_array(c->errors, c->n_errors), "warnings",
+                      diagnostics_array(c->warnings, c->n_warnings));
+
+        if (o && c->n_errors_dropped > 0 &&
+            json_object_set_new(o, "errors_dropped",
+                                json_integer((json_int_t) c->n_errors_dropped)) < 0) {
+                json_decref(o);
+                return NULL;
+        }
+        return o;
+}
