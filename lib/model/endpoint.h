@@ -31,7 +31,8 @@ bool endpoint_meets_address(const Endpoint *e, const Address *a, bool v6only);
 /* The same protocol, a common port and addresses that meet: two reservations must not. */
 bool endpoint_overlaps(const Endpoint *a, const Endpoint *b);
 
-/* The same protocol, address, v6only: would the same socket serve both (ports not compared)? */
+/* The same protocol, address, v6only: would the same socket serve both (ports not compared)? AF_UNSPEC and [::] without v6only
+ * are one place. */
 bool endpoint_same_place(const Endpoint *a, const Endpoint *b);
 
 #define ENDPOINT_TEXT_MAX (ADDRESS_PORT_TEXT_MAX + 16)

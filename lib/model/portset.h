@@ -38,18 +38,19 @@ bool portset_contains(const PortSet *s, const PortSet *subset);
 unsigned portset_count(const PortSet *s);
 unsigned portset_count_run(const PortSet *s, uint16_t first, uint16_t last);
 
-/* The first run of ports at or after from. False: none. from may be 65536 (none). */
-bool portset_next_run(const PortSet *s, unsigned from, uint16_t *ret_first, uint16_t *ret_last);
+/* How many ports of the ephemeral range first..last the kernel can still choose when these are reserved. */
+unsigned portset_ephemeral_left(const PortSet *reserved, uint16_t first, uint16_t last);
 
-/* Visits the runs in ascending order: for PORTSET_FOREACH_RUN(s, first, last) { uint16_t first, last are declared }. */
+/* The first run of ports at or after from. False: none. from may be 65536 (none). */
+bool portset_next_run(const PortSet *s, unsigned from, unsigned *ret_first, unsigned *ret_last);
+
+/* Visits the runs in ascending order, first and last inclusive; both are declared here, wide enough to step past 65535. */
 #define PORTSET_FOREACH_RUN(s, first, last)                                                        \
-        for (uint16_t first, last, *_more = &first;                                                \
-             _more && portset_next_run((s), 0, &first, &last); _more = NULL)                       \
-                for (bool _run = true; _run;                                                       \
-                     _run = last < UINT16_MAX && portset_next_run((s), last + 1u, &first, &last))
+        for (unsigned first = 0, last = 0; portset_next_run((s), first, &first, &last);            \
+             first = last + 1)
 
 /* Reads the kernel's text: "N", "N-M", separated by single commas, one newline at the end allowed, "" and "\n" the empty
- * set. Ports 0 to 65535. -EINVAL: anything else, *ret untouched. size excludes a terminating NUL. */
+ * set. Ports 0 to 65535 in decimal without leading zeros. -EINVAL: anything else, *ret untouched. size excludes a terminating NUL. */
 int portset_parse(const char *text, size_t size, PortSet *ret);
 
 /* Writes the text form without newline into buf, NUL-terminated. The length, or -ENOSPC; PORTSET_TEXT_MAX always fits. */
