@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/alert/event.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/cleanup.h"
+#include "daemon/alert/message-ids.h"
+#include "model/json.h"
+
+static const struct {
+        const char *name;
+        const char *message_id;
+        int priority;
+} kinds[_EVENT_KIND_MAX] = {
+        [EVENT_COLLISION] = { "collision", MESSAGE_ID_COLLISION, LOG_WARNING },
+        [EVENT_RESOLVED] = { "resolved", MESSAGE_ID_RESOLVED, LOG_NOTICE },
+        [EVENT_DRIFT] = { "drift", MESSAGE_ID_DRIFT, LOG_WARNING },
+        [EVENT_REPAIRED] = { "repaired", MESSAGE_ID_REPAIRED, LOG_NOTICE },
+        [EVENT_HELD] = { "held", MESSAGE_ID_HELD, LOG_DEBUG },
+        [EVENT_PENDING] = { "pending", MESSAGE_ID_PENDING, LOG_NOTICE },
+        [EVENT_CLAIMED] = { "claimed", MESSAGE_ID_CLAIMED, LOG_NOTICE },
+        [EVENT_HANDED_OVER] = { "handed-over", MESSAGE_ID_HANDED_OVER, LOG_DEBUG },
+        [EVENT_EVICTED] = { "evicted", MESSAGE_ID_EVICTED, LOG_WARNING },
+        [EVENT_DENIED] = { "denied", MESSAGE_ID_DENIED, LOG_WARNING },
+        [EVENT_LEASE] = { "lease", MESSAGE_ID_LEASE, LOG_DEBUG },
+};
+
+const char *event_kind_to_string(EventKind k)
+{
+        return kinds[k].name;
+}
+
+const char *event_kind_message_id(EventKind k)
+{
+        return kinds[k].message_id;
+}
+
+int event_kind_priority(EventKind k)
+{
+        return kinds[k].priority;
+}
+
+static void put_holder(FILE *f, const Holder *h)
+{
+        char local[ADDRESS_PORT_TEXT_MAX], remote[ADDRESS_PORT_TEXT_MAX];
+        _cleanup_(freep) char *who = holder_describe(h);
+
+        fputs(who ?: "unknown", f);
+        fprintf(f, ", %s", address_format_port(&h->socket.local, h->socket.local_port, local));
+        if (h->socket.remote_port != 0)
+                fprintf(f, " -> %s",
+                        address_format_port(&h->socket.remote, h->socket.remote_port, remote));
+        fprintf(f, " %s", socket_state_to_string(h->socket.protocol, h->socket.state));
+}
+
+static const char *kind_in_words(Kind k)
+{
+        switch (k) {
+        case KIND_EPHEMERAL:
+                return "the kernel chose the port for an outgoing connection";
+        case KIND_SQUATTER:
+                return "it bound the port explicitly";
+        case KIND_STALE:
+                return "remains of a closed connection";
+        default:
+                return "whose it is cannot be told here";
+        }
+}
+
+static void put_duration(FILE *f, uint64_t usec)
+{
+        if (usec < 1000000)
+                fprintf(f, "%u ms", (unsigned) (usec / 1000));
+        else
+                fprintf(f, "%llu.%01u s", (unsigned long long) (usec / 1000000),
+                        (unsigned) (usec / 100000 % 10));
+}
+
+static void put_sentence(FILE *f, const Event *e)
+{
+        switch (e->kind) {
+        case EVENT_COLLISION:
+                fputs("is taken by ", f);
+                if (e->holder) {
+                        put_holder(f, e->holder);
+                        fprintf(f, "; %s", kind_in_words(e->holder->kind));
+                } else
+                        fputs("somebody", f);
+                fprintf(f, ". What to do: portreservectl why %u/%s", e->port,
+                        protocol_to_string(e->endpoint->protocol));
+                break;
+        case EVENT_RESOLVED:
+                fputs("is free again", f);
+                if (e->holder) {
+                        fputs(" of ", f);
+                        put_holder(f, e->holder);
+                }
+                fputs(", after ", f);
+                put_duration(f, e->duration_usec);
+                break;
+        case EVENT_DRIFT:
+                fputs("net.ipv4.ip_local_reserved_ports was overwritten by another program; "
+                      "missing",
+                      f);
+                break;
+        case EVENT_REPAIRED:
+                fputs("net.ipv4.ip_local_reserved_ports holds our ports again", f);
+                break;
+        case EVENT_HELD:
+                fputs("is held", f);
+                break;
+        case EVENT_PENDING:
+                fputs("cannot be held yet", f);
+                break;
+        case EVENT_CLAIMED:
+                fputs("has come free and is held now", f);
+                break;
+        case EVENT_HANDED_OVER:
+                fputs("is open to its owner", f);
+                break;
+        case EVENT_EVICTED:
+                fputs("was freed by closing the socket of ", f);
+                if (e->holder)
+                        put_holder(f, e->holder);
+                break;
+        case EVENT_DENIED:
+                fputs("was refused", f);
+                break;
+        case EVENT_LEASE:
+                fputs("is leased", f);
+                break;
+        case _EVENT_KIND_MAX:
+                break;
+        }
+        if (e->detail)
+                fprintf(f, ": %s", e->detail);
+}
+
+char *event_message(const Event *e)
+{
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+        if (e->reservation)
+                fprintf(f, "%s: ", e->reservation->name);
+        if (e->endpoint && e->port) {
+                Endpoint one = *e->endpoint;
+                char buf[ENDPOINT_TEXT_MAX];
+
+                one.port = one.last = e->port;
+                fprintf(f, "%s ", endpoint_format(&one, buf));
+        }
+        put_sentence(f, e);
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+json_t *event_to_json(const Event *e, uint64_t realtime_usec)
+{
+        char time[TIME_TEXT_MAX], address[ADDRESS_TEXT_MAX];
+        _cleanup_(freep) char *message = event_message(e);
+        json_t *o;
+
+        o = json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:o, s:o, s:s?}", "time",
+                      time_format(realtime_usec, time), "event", event_kind_to_string(e->kind),
+                      "name", e->reservation ? e->reservation->name : NULL, "protocol",
+                      e->endpoint ? protocol_to_string(e->endpoint->protocol) : NULL, "address",
+                      e->endpoint ? address_format(&e->endpoint->address, address) : NULL, "port",
+                      e->port ? json_integer(e->port) : json_null(), "holder",
+                      e->holder ? json_from_holder(e->holder) : json_null(), "message", message);
+        if (o && e->kind == EVENT_RESOLVED &&
+            json_object_set_new(o, "duration_usec", json_integer((json_int_t) e->duration_usec)) <
+                    0) {
+                json_decref(o);
+                return NULL;
+        }
+        return o;
+}
