@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Sockets that hold a port: bound and never listening, or listening. Scrub, flip, probe (facts: bind() rules). */
+/* Sockets that hold a port: bound and never listening, or listening.
+ *
+ * SO_REUSEADDR is the door. It can be flipped on a bound socket and takes effect at once: on,
+ * servers that set it bind beside ours; off, nobody does. Three things make that true, each pinned
+ * in tests/kernel/kernel-facts-bind.c:
+ *
+ * TCP remembers per port what the sockets bound there allowed (fastreuse and fastreuseport of the
+ * bind bucket, net/ipv4/inet_connection_sock.c), and clearing the flag leaves that memory. listen()
+ * rewrites it: that is the scrub. The socket listens for some microseconds, with a filter that
+ * drops all, so that no client is ever taken; then shutdown() ends it.
+ *
+ * A TCP server's listen() is a second bind(): it fails with EADDRINUSE where the door was closed
+ * between its bind() and its listen(). So close it once the server listens; bound is not enough.
+ *
+ * UDP looks at the flags of the sockets themselves, at each bind: there clearing is enough, and
+ * there is nothing to scrub. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,28 +26,38 @@
 typedef enum BindResult {
         BIND_OK = 0,
         BIND_IN_USE = 1,     /* EADDRINUSE, or the probe found it open: stay pending */
-        BIND_NO_ADDRESS = 2, /* never returned while IP_FREEBIND works; family not there */
+        BIND_NO_ADDRESS = 2, /* neither the family, nor a link-local address's interface */
 } BindResult;
 
-/* Binds one port of the endpoint, exclusive: SO_REUSEADDR for the bind (TIME_WAIT remains), IP_FREEBIND for addresses not there
- * yet, drop-all filter for UDP, scrub, clear, then a probe with SO_REUSEADDR and SO_REUSEPORT that must fail. sharing: left shared
- * instead, not probed. *ret_fd is the caller's. A BindResult or -errno (-EMFILE, -EACCES below 1024 …). */
+/* Binds one port of the endpoint, exclusive: SO_REUSEADDR for the bind (TIME_WAIT remains),
+ * IP_FREEBIND for addresses not there yet, drop-all filter for UDP, scrub, clear, then a probe that
+ * must fail. sharing: left shared instead, not probed. AF_UNSPEC: one dual-stack [::] socket,
+ * whatever net.ipv6.bindv6only says; 0.0.0.0 where there is no IPv6. *ret_fd is the caller's. A
+ * BindResult or -errno (-EMFILE, -EACCES below 1024 …). */
 int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd);
 
-/* Binds and listens (SO_REUSEADDR, backlog of the system), for Hold=listen without systemd. UDP: bound. */
+/* Binds and listens (SO_REUSEADDR, backlog of the system), for Hold=listen without systemd. UDP:
+ * bound. */
 int placeholder_listen(const Endpoint *e, uint16_t port, int *ret_fd);
 
 /* Lets SO_REUSEADDR binds in, at once. */
 int placeholder_share(int fd);
 
-/* To exclusive: scrub, then clear. While the owner listens the scrub is refused: then only clears, and *ret_scrubbed is false:
- * call again when it has gone. */
-int placeholder_unshare(int fd, bool *ret_scrubbed);
+/* Closes the door again, with everybody who is in staying there: for when the owner has bound. No
+ * scrub: that is refused while the owner listens, and not needed, since its own listen() rewrote
+ * the memory. */
+int placeholder_unshare(int fd);
 
-/* Is it really closed to SO_REUSEADDR+SO_REUSEPORT binders? True: yes. Only while no owner is bound. */
-bool placeholder_probe(const Endpoint *e, uint16_t port);
+/* To exclusive, when the owner has gone: scrub and clear. False in *ret_scrubbed: cleared, but a
+ * listener is still there; call again when it has gone, until then a SO_REUSEPORT server of the
+ * owner's uid could come back in. */
+int placeholder_exclude(int fd, bool *ret_scrubbed);
 
-/* What an adopted fd is: protocol, address, port, v6only from getsockname and SO_PROTOCOL, whether it listens and shares. */
+/* Is the port closed to a bind with SO_REUSEADDR and SO_REUSEPORT? 1: yes, 0: no, -errno: could not
+ * be tried. */
+int placeholder_probe(const Endpoint *e, uint16_t port);
+
+/* What an adopted fd is, from the socket itself. */
 typedef struct PlaceholderInfo {
         int protocol;
         Address address; /* "::" without v6only as AF_UNSPEC: dual stack */
@@ -40,9 +65,11 @@ typedef struct PlaceholderInfo {
         uint16_t port;
         bool listening;
         bool sharing;
-        uint64_t cookie;
+        uint64_t cookie; /* 0: kernel older than 4.12 */
         uint32_t inode;
 } PlaceholderInfo;
+
+/* -ENOTSOCK, -EAFNOSUPPORT, -EPROTONOSUPPORT: not one of ours. */
 int placeholder_describe(int fd, PlaceholderInfo *ret);
 
 /* Is that the socket for this endpoint's port? */

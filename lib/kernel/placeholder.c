@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "kernel/placeholder.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+
+static int set_int(int fd, int level, int option, int value)
+{
+        return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int get_int(int fd, int level, int option, int *ret)
+{
+        socklen_t size = sizeof(*ret);
+
+        return getsockopt(fd, level, option, ret, &size) < 0 ? -errno : 0;
+}
+
+static bool is_dual_stack(const Endpoint *e)
+{
+        return e->address.family == AF_UNSPEC ||
+               (e->address.family == AF_INET6 && address_is_wildcard(&e->address) && !e->v6only);
+}
+
+/* ipv6.disable=1 on the kernel's command line, or a kernel without it. Asked anew each time it
+ * matters: a module may come. */
+static bool have_ipv6(void)
+{
+        _cleanup_(closep) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        return fd >= 0 || errno != EAFNOSUPPORT;
+}
+
+static int drop_all(int fd)
+{
+        struct sock_filter reject = BPF_STMT(BPF_RET | BPF_K, 0);
+        struct sock_fprog program = { .len = 1, .filter = &reject };
+
+        return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+                                                                                           : 0;
+}
+
+/* An unbound socket for the endpoint and the address to bind it to. */
+static int open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage *ret_address,
+                       socklen_t *ret_size)
+{
+        int type = e->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, r;
+        int family = e->address.family == AF_INET ? AF_INET : AF_INET6;
+        _cleanup_(closep) int fd = -1;
+        Address address = e->address;
+
+        if (e->protocol != IPPROTO_TCP && e->protocol != IPPROTO_UDP)
+                return -EPROTONOSUPPORT;
+
+        fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, e->protocol);
+        if (fd < 0 && errno == EAFNOSUPPORT && e->address.family == AF_UNSPEC) {
+                family = AF_INET;
+                address = (Address){ .family = AF_INET };
+                fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, e->protocol);
+        }
+        if (fd < 0)
+                return -errno;
+
+        if (family == AF_INET6) {
+                /* Always said: the default is net.ipv6.bindv6only. */
+                r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_dual_stack(e));
+                if (r < 0)
+                        return r;
+                /* Since 4.15. Without it an address not there yet is BIND_NO_ADDRESS. */
+                (void) set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+        }
+        (void) set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
+
+        *ret_size = address_to_sockaddr(&address, port, ret_address);
+        return TAKE_FD(fd);
+}
+
+/* -errno to BindResult where it is an expected outcome. */
+static int bind_result(int error)
+{
+        switch (error) {
+        case -EADDRINUSE:
+                return BIND_IN_USE;
+        case -EADDRNOTAVAIL:
+        case -EAFNOSUPPORT:
+        case -ENODEV:
+                return BIND_NO_ADDRESS;
+        default:
+                return error;
+        }
+}
+
+static int bind_shared(const Endpoint *e, uint16_t port, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+        struct sockaddr_storage address;
+        socklen_t size;
+        int r;
+
+        fd = open_socket(e, port, &address, &size);
+        if (fd < 0)
+                return fd;
+        /* For the remains of a server that had it as well: FIN_WAIT2, TIME_WAIT. */
+        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (r < 0)
+                return r;
+        if (bind(fd, (const struct sockaddr *) &address, size) < 0)
+                return -errno;
+
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Makes the bind bucket forget what earlier sockets allowed. -EADDRINUSE: a listener is there. */
+static int scrub(int fd)
+{
+        int r, k;
+
+        r = drop_all(fd);
+        if (r < 0)
+                return r;
+        r = listen(fd, 0) < 0 ? -errno : 0;
+        if (r == 0 && shutdown(fd, SHUT_RDWR) < 0)
+                r = -errno;
+        k = set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+        return r < 0 ? r : k;
+}
+
+static bool is_udp(int fd)
+{
+        int protocol;
+
+        return get_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_UDP;
+}
+
+int placeholder_share(int fd)
+{
+        return set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+
+int placeholder_unshare(int fd)
+{
+        return set_int(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+}
+
+int placeholder_exclude(int fd, bool *ret_scrubbed)
+{
+        int r, k;
+
+        r = placeholder_unshare(fd);
+        if (r < 0)
+                return r;
+        *ret_scrubbed = true;
+        if (is_udp(fd))
+                return 0;
+
+        /* With the door closed first: nobody can slip in meanwhile. That listen() meets the remains
+         * of the owner's connections, though; only then with the door open for the few microseconds
+         * it takes. */
+        r = scrub(fd);
+        if (r == -EADDRINUSE) {
+                r = placeholder_share(fd);
+                if (r < 0)
+                        return r;
+                r = scrub(fd);
+                k = placeholder_unshare(fd);
+                if (k < 0)
+                        return k;
+        }
+        if (r == -EADDRINUSE) {
+                *ret_scrubbed = false;
+                return 0;
+        }
+        return r;
+}
+
+int placeholder_probe(const Endpoint *e, uint16_t port)
+{
+        _cleanup_(closep) int fd = -1;
+        struct sockaddr_storage address;
+        socklen_t size;
+        int r;
+
+        fd = open_socket(e, port, &address, &size);
+        if (fd < 0)
+                return fd;
+        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (r < 0)
+                return r;
+        r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        if (r < 0)
+                return r;
+        if (bind(fd, (const struct sockaddr *) &address, size) < 0)
+                return errno == EADDRINUSE ? 1 : -errno;
+        return 0;
+}
+
+int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+        bool scrubbed;
+        int r;
+
+        r = bind_shared(e, port, &fd);
+        if (r < 0)
+                return bind_result(r);
+        if (e->protocol == IPPROTO_UDP) {
+                /* Nobody reads it: without the filter it would fill up with datagrams. */
+                r = drop_all(fd);
+                if (r < 0)
+                        return r;
+        }
+
+        if (!sharing) {
+                r = placeholder_exclude(fd, &scrubbed);
+                if (r < 0)
+                        return r;
+                r = scrubbed ? placeholder_probe(e, port) : 0;
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        return BIND_IN_USE;
+        }
+
+        *ret_fd = TAKE_FD(fd);
+        return BIND_OK;
+}
+
+int placeholder_listen(const Endpoint *e, uint16_t port, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        r = bind_shared(e, port, &fd);
+        if (r < 0)
+                return bind_result(r);
+        /* As much as net.core.somaxconn allows. */
+        if (e->protocol == IPPROTO_TCP && listen(fd, INT32_MAX) < 0)
+                return bind_result(-errno);
+
+        *ret_fd = TAKE_FD(fd);
+        return BIND_OK;
+}
+
+int placeholder_describe(int fd, PlaceholderInfo *ret)
+{
+        PlaceholderInfo info = {};
+        struct sockaddr_storage ss;
+        socklen_t size = sizeof(ss), cookie_size = sizeof(info.cookie);
+        int r, domain, v6only = 0, listening, sharing;
+        struct stat st;
+
+        r = get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+        if (r < 0)
+                return r;
+        if (domain != AF_INET && domain != AF_INET6)
+                return -EAFNOSUPPORT;
+        r = get_int(fd, SOL_SOCKET, SO_PROTOCOL, &info.protocol);
+        if (r < 0)
+                return r;
+        if (info.protocol != IPPROTO_TCP && info.protocol != IPPROTO_UDP)
+                return -EPROTONOSUPPORT;
+
+        memset(&ss, 0, sizeof(ss));
+        if (getsockname(fd, (struct sockaddr *) &ss, &size) < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        r = address_from_sockaddr(&ss, &info.address, &info.port);
+        if (r < 0)
+                return r;
+        if (domain == AF_INET6) {
+                r = get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
+                if (r < 0)
+                        return r;
+                if (!v6only && address_is_wildcard(&info.address))
+                        info.address = (Address){ .family = AF_UNSPEC };
+        }
+        r = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
+        if (r < 0)
+                return r;
+        r = get_int(fd, SOL_SOCKET, SO_REUSEADDR, &sharing);
+        if (r < 0)
+                return r;
+        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &info.cookie, &cookie_size) < 0)
+                info.cookie = 0;
+
+        info.v6only = v6only;
+        info.listening = listening;
+        info.sharing = sharing;
+        info.inode = (uint32_t) st.st_ino;
+        *ret = info;
+        return 0;
+}
+
+bool placeholder_serves(const PlaceholderInfo *info, const Endpoint *e, uint16_t port)
+{
+        bool wildcard4 = info->address.family == AF_INET && address_is_wildcard(&info->address);
+
+        if (info->protocol != e->protocol || info->port != port)
+                return false;
+        if (is_dual_stack(e))
+                return info->address.family == AF_UNSPEC ||
+                       (e->address.family == AF_UNSPEC && wildcard4 && !have_ipv6());
+        return address_equal(&info->address, &e->address);
+}
