@@ -9,7 +9,6 @@
 
 #define RUNTIME_CONTROL       "control"      /* D-Bus, peer to peer */
 #define RUNTIME_HANDOVER      "handover"     /* SOCK_SEQPACKET, 0600 */
-#define RUNTIME_ACT           "act"          /* SOCK_SEQPACKET, of portreserved-act.socket */
 #define RUNTIME_STATE         "state.json"
 #define RUNTIME_APPLIED       "applied.conf"
 #define RUNTIME_OURS          "ours"         /* what of the kernel's list is ours */
@@ -19,5 +18,7 @@
  * ended by NUL. Reply: "ok" or "error TEXT" without NUL. */
 #define HANDOVER_MESSAGE_MAX  4096
 
-/* The act protocol: request: unit names, each ended by NUL, to start where they have failed. No reply. */
+/* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME, which is removed when the daemon
+ * has stopped. Request: unit names, each ended by NUL, to start where they have failed. No reply. */
+#define ACT_SOCKET            "/run/portreserved-act"
 #define ACT_MESSAGE_MAX       4096
