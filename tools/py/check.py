@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The stages of tools/check, and their sum."""
+
+import argparse
+import glob
+import os
+import shutil
+import signal
+import sys
+import time
+
+import command
+import results
+from results import Results
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILDS = os.path.join(TOP, "build-check")
+LOGS = os.path.join(BUILDS, "logs")
+PYTHON = "/usr/bin/python3"
+
+SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
+# Name of a build -> (environment, meson options).
+FLAVOURS = {
+    "debug": ({}, ["-Dbuildtype=debug"]),
+    "release": ({}, ["-Dbuildtype=release"]),
+    "clang": ({"CC": "clang"}, []),
+    "sanitized": ({}, SANITIZE),
+    "fuzz": ({"CC": "clang"}, ["-Dfuzz=true", *SANITIZE]),
+}
+
+
+class Broken(Exception):
+    """A stage that could not do what it is for."""
+
+
+class Missing(Exception):
+    """Something that this machine lacks: the stage is skipped, and says what."""
+
+
+class Stage:
+    """What a stage's function works with: its log, and ways to build, run and count."""
+
+    def __init__(self, name):
+        self.name = name
+        self.log = os.path.join(LOGS, name + ".log")
+        open(self.log, "wb").close()
+
+    def run(self, argv, deadline, env=None):
+        return command.run(argv, self.log, deadline, env, cwd=TOP)
+
+    def must(self, argv, deadline, env=None):
+        status = self.run(argv, deadline, env)
+        if status != 0:
+            raise Broken(f"{argv[0]} {argv[1] if len(argv) > 1 else ''}: {status}")
+
+    def build(self, flavour):
+        """Builds it (again, where it is there already) and returns its directory."""
+        env, options = FLAVOURS[flavour]
+        folder = os.path.join(BUILDS, flavour)
+        if not os.path.exists(os.path.join(folder, "build.ninja")):
+            shutil.rmtree(folder, ignore_errors=True)
+            self.must(["meson", "setup", folder, TOP, *options], 300, env)
+        self.must(["ninja", "-C", folder], 1800, env)
+        return folder
+
+    def meson(self, flavour, *suites, env=None):
+        folder = self.build(flavour)
+        log = os.path.join(folder, "meson-logs", "testlog.json")
+        if os.path.exists(log):
+            os.unlink(log)
+        argv = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs"]
+        if flavour == "sanitized":
+            argv.append("--timeout-multiplier=5")
+        for suite in suites:
+            argv += ["--suite", suite]
+        status = self.run(argv, 1800, env)
+        if not os.path.exists(log):
+            raise Broken(f"meson test: {status}, and no results")
+        counted = results.from_meson(log)
+        if status != 0 and not counted.failed:
+            counted.failed.append(f"meson test: {status}")
+        return counted
+
+    def pytest(self, *paths, env=None, deadline=1800, marker=""):
+        for path in paths:
+            if not os.path.exists(os.path.join(TOP, path)):
+                raise Broken(f"{path} is not there")
+        junit = os.path.join(LOGS, f"{self.name}{marker}.xml")
+        if os.path.exists(junit):
+            os.unlink(junit)
+        argv = [PYTHON, "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", f"--junitxml={junit}", *paths]
+        status = self.run(argv, deadline, env)
+        if not os.path.exists(junit):
+            raise Broken(f"pytest {' '.join(paths)}: {status}, and no results")
+        counted = results.from_junit(junit)
+        if status != 0 and not counted.failed:
+            counted.failed.append(f"pytest: {status}")
+        return counted
+
+
+def built():
+    one = Results()
+    one.passed = 1
+    return one
+
+
+def need_namespaces(stage):
+    if stage.run(["unshare", "--net", "ip", "link", "set", "lo", "up"], 30) != 0:
+        raise Missing("network namespaces (CAP_SYS_ADMIN and CAP_NET_ADMIN)")
+
+
+def lint(stage):
+    return stage.meson("debug", "lint")
+
+
+def unit(stage):
+    return stage.meson("debug", "unit", "fuzz")
+
+
+def kernel(stage):
+    need_namespaces(stage)
+    return stage.meson("debug", "kernel")
+
+
+def release(stage):
+    return built().add(stage.meson("release", "unit"))
+
+
+def clang(stage):
+    return built().add(stage.meson("clang", "unit"))
+
+
+def netns(stage):
+    need_namespaces(stage)
+    return stage.pytest("tests/netns", env={"PORTRESERVED_BUILD": stage.build("debug")})
+
+
+def netns_user(stage):
+    need_namespaces(stage)
+    env = {"PORTRESERVED_BUILD": stage.build("debug"), "PORTRESERVED_USER": "nobody"}
+    return stage.pytest("tests/netns", env=env)
+
+
+def sanitized(stage):
+    """Reports go to files: a test that does not look at a program's standard error must not hide one."""
+    need_namespaces(stage)
+    reports = os.path.join(LOGS, "report")
+    for old in glob.glob(reports + ".*"):
+        os.unlink(old)
+    env = {
+        "ASAN_OPTIONS": f"log_path={reports}:strict_string_checks=1:detect_stack_use_after_return=1",
+        "UBSAN_OPTIONS": f"log_path={reports}:print_stacktrace=1:halt_on_error=1",
+        "LSAN_OPTIONS": f"log_path={reports}",
+    }
+    counted = stage.meson("sanitized", "unit", "fuzz", "kernel", env=env)
+    env["PORTRESERVED_BUILD"] = stage.build("sanitized")
+    counted.add(stage.pytest("tests/netns", env=env, deadline=2400))
+    found = glob.glob(reports + ".*")
+    for path in found:
+        counted.failed.append(f"sanitizer report {os.path.relpath(path, TOP)}")
+        with open(stage.log, "ab") as out, open(path, "rb") as report:
+            out.write(report.read())
+    if not found:
+        counted.passed += 1
+    return counted
+
+
+def fuzz(stage):
+    """Each target through libFuzzer: its corpus, then a short run from there."""
+    folder = stage.build("fuzz")
+    targets = [p for p in glob.glob(os.path.join(folder, "tests/fuzz/fuzz-*")) if os.path.isfile(p)]
+    counted = Results()
+    for target in sorted(targets):
+        name = os.path.basename(target)
+        corpus = os.path.join(TOP, "tests/fuzz/corpus", name[len("fuzz-"):])
+        scratch = os.path.join(folder, name + ".new")
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.mkdir(scratch)
+        argv = [target, "-runs=20000", "-max_total_time=20", "-seed=1", f"-artifact_prefix={LOGS}/", scratch, corpus]
+        status = stage.run(argv, 300)
+        if status == 0:
+            counted.passed += 1
+        else:
+            counted.failed.append(f"{name}: {status}")
+    return counted
+
+
+def install(stage):
+    return stage.pytest("tests/install", env={"PORTRESERVED_BUILD": stage.build("debug")})
+
+
+def container(stage):
+    return stage.pytest("tests/container", env={"PORTRESERVED_BUILD": stage.build("debug")})
+
+
+def qemu(stage):
+    return stage.pytest("tests/qemu", env={"PORTRESERVED_BUILD": stage.build("debug")})
+
+
+# In this order. The second column: left out by --quick.
+STAGES = [
+    (lint, False, "layers, licences, formatting"),
+    (unit, False, "gcc debug build; unit tests and fuzz corpora"),
+    (kernel, False, "tests against the running kernel"),
+    (netns, False, "the real programs in network namespaces, as root"),
+    (netns_user, False, "the same, the daemon as a plain user with its three capabilities"),
+    (release, False, "gcc release build, unit tests"),
+    (clang, False, "clang build, unit tests"),
+    (install, False, "what meson installs; the units' exposure"),
+    (sanitized, True, "AddressSanitizer and UBSan: unit, corpora, kernel, namespaces"),
+    (fuzz, True, "libFuzzer from the corpora, some seconds a target"),
+    (qemu, True, "the kernel tests and the daemon under Debian's own kernel"),
+    (container, True, "a booted systemd with real servers"),
+]
+
+
+def arguments():
+    names = "".join(f"\n  {f.__name__:12}{words}" for f, _, words in STAGES)
+    parser = argparse.ArgumentParser(
+        prog="tools/check",
+        description="Builds and runs every test; the last line is 'N passed, N failed'. Builds and logs: build-check/.",
+        epilog="stages:" + names,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="without sanitizers, fuzzing, qemu and containers")
+    parser.add_argument("--only", action="append", metavar="STAGE", default=[], help="only this stage (may be repeated)")
+    args = parser.parse_args()
+    known = [f.__name__ for f, _, _ in STAGES]
+    for name in args.only:
+        if name not in known:
+            parser.error(f"no stage '{name}'; there are: {', '.join(known)}")
+    return args
+
+
+def run_stage(function):
+    stage = Stage(function.__name__)
+    began = time.monotonic()
+    try:
+        counted = function(stage)
+        if not counted.count():
+            counted.failed.append("no test ran")
+    except Missing as e:
+        counted = Results()
+        counted.skipped.append((stage.name, f"missing here: {e}"))
+    except Exception as e:  # Whatever it is: a stage that died is a failure, never none.
+        counted = Results()
+        counted.failed.append(f"{type(e).__name__}: {e}" if not isinstance(e, Broken) else str(e))
+    report(stage, counted, time.monotonic() - began)
+    return counted
+
+
+def report(stage, counted, seconds):
+    words = f"{counted.passed} passed"
+    if counted.failed:
+        words += f", {len(counted.failed)} FAILED"
+    if counted.skipped:
+        words += f", {len(counted.skipped)} skipped"
+    print(f"{stage.name:12}{words:44}{seconds:7.1f} s", flush=True)
+    reasons = {}
+    for name, why in counted.skipped:
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        print(f"    skipped: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {why}")
+    for name in counted.failed[:40]:
+        print(f"    FAILED: {name}")
+    if counted.failed:
+        print("    " + command.tail(stage.log, 40).replace("\n", "\n    "))
+        print(f"    the whole log: {stage.log}", flush=True)
+
+
+def main():
+    args = arguments()
+    # An exception instead of a sudden end, so that command.run() ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    os.makedirs(LOGS, exist_ok=True)
+    total = Results()
+    for function, slow, _ in STAGES:
+        if function.__name__ in args.only if args.only else not (args.quick and slow):
+            total.add(run_stage(function))
+    skipped = f", {len(total.skipped)} skipped" if total.skipped else ""
+    print(f"{total.passed} passed, {len(total.failed)} failed{skipped}", flush=True)
+    sys.exit(1 if total.failed else 0)
+
+
+main()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Commands that end: each in a process group of its own, with a deadline, no standard input, and a log."""
+
+import os
+import signal
+import subprocess
+
+
+def environment(extra=None):
+    """Debian's own programs, whatever else PATH holds, and words in one language."""
+    env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "CC", "CFLAGS")}
+    env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    env["LC_ALL"] = "C.UTF-8"
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    env.update(extra or {})
+    return env
+
+
+def run(argv, log, deadline, env=None, cwd=None):
+    """Runs argv with its output appended to the file log; returns its exit status, or 'killed after N s'."""
+    with open(log, "ab") as out:
+        out.write(("$ " + " ".join(map(str, argv)) + "\n").encode())
+        out.flush()
+        child = subprocess.Popen(
+            [str(a) for a in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+        try:
+            return child.wait(deadline)
+        except subprocess.TimeoutExpired:
+            return f"killed after {deadline} s"
+        finally:
+            # Also what a command has left behind, and all of it where we are interrupted ourselves.
+            try:
+                os.killpg(child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            child.wait()
+
+
+def tail(path, lines=30):
+    with open(path, "rb") as f:
+        return b"\n".join(f.read().splitlines()[-lines:]).decode(errors="replace")
