@@ -22,9 +22,13 @@ bool cgroup_map_available(const CgroupMap *m);
 const char *cgroup_map_root(const CgroupMap *m);
 
 /* The path below the root ("/system.slice/nginx.service", "/" for the root) of an id; owned by the map, valid until the next
- * call. A cached path is checked by stat first; an id not known causes a walk, at most one each 100 ms and never for ids that the
- * last walk did not find (deleted cgroups). -ENOENT. */
+ * call. With CAP_DAC_READ_SEARCH the kernel answers; else a cached path is checked by stat first, and an id not known causes a
+ * walk: at least 10 ms apart, at most a twentieth of the time, and never for ids that a walk did not find (deleted cgroups).
+ * -ENOENT: gone, or not looked for so soon after the last walk. */
 int cgroup_map_path(CgroupMap *m, uint64_t id, const char **ret);
+
+/* How many walks there were. */
+unsigned cgroup_map_walks(const CgroupMap *m);
 
 /* The id of a path below the root. -ENOENT. */
 int cgroup_map_id(CgroupMap *m, const char *path, uint64_t *ret);

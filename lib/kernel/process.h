@@ -10,7 +10,10 @@
  * (absolute, below the mount) is given, then through all. -ENOENT: none, -EACCES: some could not be read and none was found. */
 int process_find_inode(const char *cgroup_path, uint32_t inode, pid_t *ret);
 
-/* /proc/PID/exe; " (deleted)" kept. malloc'ed. */
+/* Does that process have the socket open? 1, 0, -ENOENT (no such process, or hidden), -EACCES. */
+int process_has_inode(pid_t pid, uint32_t inode);
+
+/* /proc/PID/exe; " (deleted)" kept. malloc'ed, printable. -ENOENT (kernel threads too), -EACCES. */
 int process_exe(pid_t pid, char **ret);
-/* The name in /proc/PID/comm. malloc'ed, printable. */
+/* The name in /proc/PID/comm. malloc'ed, printable. Same errors. */
 int process_comm(pid_t pid, char **ret);

@@ -28,3 +28,8 @@ const char *socket_state_to_string(int protocol, SocketState s)
                 return "UNCONN";
         return names[s];
 }
+
+bool socket_uid_known(const Socket *s)
+{
+        return s->state != SOCKET_TIME_WAIT && (s->inode != 0 || s->uid != 0);
+}

@@ -50,6 +50,9 @@ typedef struct Socket {
         Tristate automatic; /* the kernel chose the port (INET_DIAG_BC_AUTO), where asked */
 } Socket;
 
+/* Is its uid a fact? The kernel says 0 for sockets that no process has open: TIME_WAIT, orphans, and before accept(). */
+bool socket_uid_known(const Socket *s);
+
 typedef struct Observation {
         Socket socket;
         bool ours;               /* one of our own placeholders or listeners, by cookie or inode */

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Whose is a socket.
+ *
+ * The cgroup id of a socket is that of the process that called socket(); accepted ones have their
+ * listener's. So the owner's sockets are in its unit's cgroup, or in that of a .socket unit that
+ * listened for it. A unit is known here under each of its names: the cgroup bears the canonical
+ * one, the configuration may say an alias. */
+
+#include "kernel/identify.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/grow.h"
+#include "base/printable.h"
+#include "kernel/process.h"
+#include "kernel/unit-file.h"
+
+/* Units that ask for hand-over, and portreserve-exec clients, of one reservation. */
+#define EXTRAS_MAX 256u
+
+#define UNIT_NAME_MAX 255u
+#define NAMES_MAX     5u
+#define MEMOS         1024u
+
+/* Looking through every process's fds is slow on a big machine, and strangers decide how often it
+ * is wanted: no more than this in a second, what is left stays unnamed. */
+#define SEARCH_BUDGET_NSEC UINT64_C(100000000)
+#define NSEC_PER_SEC       UINT64_C(1000000000)
+
+typedef enum Relation {
+        RELATION_UNKNOWN,
+        RELATION_NONE,
+        RELATION_OWNER,
+        RELATION_GENERATED, /* of the .socket unit that we generated */
+} Relation;
+
+/* The owner of one reservation. */
+typedef struct Owner {
+        char *reservation;
+        char *unit;             /* as configured when names was filled */
+        char *names[NAMES_MAX]; /* the unit under its names, its .socket units; NULL-terminated */
+        char generated[RESERVATION_UNIT_MAX];
+        char **units; /* asked for hand-over */
+        size_t n_units, n_units_allocated;
+        uint64_t *cgroups; /* of portreserve-exec clients, once for each */
+        size_t n_cgroups, n_cgroups_allocated;
+} Owner;
+
+/* What was found for a cgroup: it stays true, since ids are never used twice and cgroups are never
+ * renamed. */
+typedef struct Memo {
+        const Owner *owner;
+        uint64_t cgroup;
+        Relation relation;
+} Memo;
+
+struct Identify {
+        CgroupMap *map;
+        Owner **owners; /* by reservation name */
+        size_t n_owners, n_owners_allocated;
+        Memo memos[MEMOS];
+        uint64_t search_second, searched_nsec;
+};
+
+static uint64_t clock_nsec(clockid_t clock)
+{
+        struct timespec ts;
+
+        (void) clock_gettime(clock, &ts);
+        return (uint64_t) ts.tv_sec * NSEC_PER_SEC + (uint64_t) ts.tv_nsec;
+}
+
+static void owner_forget_names(Owner *o)
+{
+        for (size_t i = 0; i < NAMES_MAX; i++) {
+                free(o->names[i]);
+                o->names[i] = NULL;
+        }
+        free(o->unit);
+        o->unit = NULL;
+        o->generated[0] = 0;
+}
+
+static void owner_forget_units(Owner *o)
+{
+        for (size_t i = 0; i < o->n_units; i++)
+                free(o->units[i]);
+        o->n_units = 0;
+}
+
+static void owner_free(Owner *o)
+{
+        owner_forget_names(o);
+        owner_forget_units(o);
+        free(o->units);
+        free(o->cgroups);
+        free(o->reservation);
+        free(o);
+}
+
+int identify_new(Identify **ret)
+{
+        _cleanup_(identify_freep) Identify *i = NULL;
+        int r;
+
+        i = calloc(1, sizeof(*i));
+        if (!i)
+                return -ENOMEM;
+        r = cgroup_map_new(NULL, &i->map);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(i);
+        return 0;
+}
+
+Identify *identify_free(Identify *i)
+{
+        if (!i)
+                return NULL;
+        for (size_t k = 0; k < i->n_owners; k++)
+                owner_free(i->owners[k]);
+        free(i->owners);
+        cgroup_map_free(i->map);
+        free(i);
+        return NULL;
+}
+
+CgroupMap *identify_cgroups(Identify *i)
+{
+        return i->map;
+}
+
+static void forget_memos(Identify *i)
+{
+        memset(i->memos, 0, sizeof(i->memos));
+}
+
+void identify_reset(Identify *i)
+{
+        size_t kept = 0;
+
+        forget_memos(i);
+        for (size_t k = 0; k < i->n_owners; k++) {
+                Owner *o = i->owners[k];
+
+                owner_forget_names(o);
+                owner_forget_units(o);
+                /* Clients of portreserve-exec live on. */
+                if (o->n_cgroups > 0)
+                        i->owners[kept++] = o;
+                else
+                        owner_free(o);
+        }
+        i->n_owners = kept;
+}
+
+/* The Owner of that name, made where there is none. NULL: no memory. */
+static Owner *get_owner(Identify *i, const char *reservation)
+{
+        size_t low = 0, high = i->n_owners;
+        Owner *o;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int c = strcmp(i->owners[middle]->reservation, reservation);
+
+                if (c == 0)
+                        return i->owners[middle];
+                if (c < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+
+        if (!GROW(i->owners, i->n_owners_allocated, i->n_owners + 1))
+                return NULL;
+        o = calloc(1, sizeof(*o));
+        if (!o)
+                return NULL;
+        o->reservation = strdup(reservation);
+        if (!o->reservation) {
+                free(o);
+                return NULL;
+        }
+        memmove(i->owners + low + 1, i->owners + low, (i->n_owners - low) * sizeof(Owner *));
+        i->owners[low] = o;
+        i->n_owners++;
+        return o;
+}
+
+/* Appends a name, and the .socket unit of a .service. Those that are there already are left out. */
+static int add_names(Owner *o, const char *unit)
+{
+        char socket[UNIT_NAME_MAX + 1];
+        const char *add[2] = { unit, NULL };
+        size_t l = strlen(unit), n = 0;
+
+        if (l > UNIT_NAME_MAX)
+                return 0;
+        if (l > strlen(".service") && strcmp(unit + l - strlen(".service"), ".service") == 0) {
+                (void) snprintf(socket, sizeof(socket), "%.*s.socket",
+                                (int) (l - strlen(".service")), unit);
+                add[1] = socket;
+        }
+        for (size_t k = 0; k < ELEMENTSOF(add) && add[k]; k++) {
+                for (n = 0; o->names[n] && strcmp(o->names[n], add[k]) != 0; n++)
+                        ;
+                if (o->names[n])
+                        continue;
+                o->names[n] = strdup(add[k]);
+                if (!o->names[n])
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* Fills the names of the owner, once and when the configuration names another unit. */
+static int owner_resolve(Identify *i, Owner *o, const Reservation *r)
+{
+        _cleanup_(freep) char *canonical = NULL;
+        int q;
+
+        if (o->generated[0] &&
+            (o->unit && r->unit ? strcmp(o->unit, r->unit) == 0 : o->unit == r->unit))
+                return 0;
+        owner_forget_names(o);
+        forget_memos(i);
+        if (r->unit) {
+                /* An alias that cannot be resolved (a loop of links) is no reason to know nobody.
+                 */
+                q = unit_resolve_alias("", r->unit, &canonical);
+                if (q == -ENOMEM)
+                        return q;
+                q = add_names(o, r->unit);
+                if (q >= 0 && canonical)
+                        q = add_names(o, canonical);
+                if (q < 0)
+                        return q;
+                o->unit = strdup(r->unit);
+                if (!o->unit)
+                        return -ENOMEM;
+        }
+        (void) reservation_socket_unit(r, o->generated);
+        return 0;
+}
+
+int identify_add_unit(Identify *i, const char *reservation, const char *unit)
+{
+        Owner *o = get_owner(i, reservation);
+        char *copy;
+
+        if (!o)
+                return -ENOMEM;
+        for (size_t k = 0; k < o->n_units; k++)
+                if (strcmp(o->units[k], unit) == 0)
+                        return 0;
+        if (o->n_units >= EXTRAS_MAX)
+                return -E2BIG;
+        if (!GROW(o->units, o->n_units_allocated, o->n_units + 1))
+                return -ENOMEM;
+        copy = strdup(unit);
+        if (!copy)
+                return -ENOMEM;
+        o->units[o->n_units++] = copy;
+        forget_memos(i);
+        return 0;
+}
+
+int identify_add_cgroup(Identify *i, const char *reservation, uint64_t cgroup)
+{
+        Owner *o = get_owner(i, reservation);
+
+        if (!o)
+                return -ENOMEM;
+        if (cgroup == 0)
+                return -EINVAL;
+        if (o->n_cgroups >= EXTRAS_MAX)
+                return -E2BIG;
+        if (!GROW(o->cgroups, o->n_cgroups_allocated, o->n_cgroups + 1))
+                return -ENOMEM;
+        o->cgroups[o->n_cgroups++] = cgroup;
+        forget_memos(i);
+        return 0;
+}
+
+int identify_remove_cgroup(Identify *i, const char *reservation, uint64_t cgroup)
+{
+        Owner *o = get_owner(i, reservation);
+
+        if (!o)
+                return -ENOMEM;
+        for (size_t k = 0; k < o->n_cgroups; k++)
+                if (o->cgroups[k] == cgroup) {
+                        o->cgroups[k] = o->cgroups[--o->n_cgroups];
+                        forget_memos(i);
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+/* Is the cgroup one of a client, or below one? "/" has no "below": everything would be. */
+static bool in_client_cgroup(Identify *i, const Owner *o, uint64_t id, const char *path)
+{
+        for (size_t k = 0; k < o->n_cgroups; k++) {
+                const char *p;
+                size_t l;
+
+                if (o->cgroups[k] == id)
+                        return true;
+                if (!path || cgroup_map_path(i->map, o->cgroups[k], &p) < 0)
+                        continue;
+                l = strlen(p);
+                if (l > 1 && strncmp(path, p, l) == 0 && path[l] == '/')
+                        return true;
+        }
+        return false;
+}
+
+/* Where most units are: saves the answer when the path of the id cannot be had (no walk so soon).
+ */
+static bool is_in_system_slice(Identify *i, const char *unit, uint64_t id)
+{
+        char path[UNIT_NAME_MAX + 32];
+        uint64_t found;
+
+        if ((size_t) snprintf(path, sizeof(path), "/system.slice/%s", unit) >= sizeof(path))
+                return false;
+        return cgroup_map_id(i->map, path, &found) >= 0 && found == id;
+}
+
+/* Compares the path where there is one, else the ids of the usual places. */
+static bool in_unit(Identify *i, const char *path, uint64_t id, const char *unit)
+{
+        return path ? cgroup_path_in_unit(path, unit) : is_in_system_slice(i, unit, id);
+}
+
+static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
+{
+        _cleanup_(freep) char *path = NULL;
+        const char *p;
+
+        if (cgroup_map_path(i->map, id, &p) >= 0) {
+                path = strdup(p);
+                if (!path)
+                        return RELATION_UNKNOWN;
+        }
+        if (in_client_cgroup(i, o, id, path))
+                return RELATION_OWNER;
+        if (in_unit(i, path, id, o->generated))
+                return RELATION_GENERATED;
+        for (size_t k = 0; k < NAMES_MAX && o->names[k]; k++)
+                if (in_unit(i, path, id, o->names[k]))
+                        return RELATION_OWNER;
+        for (size_t k = 0; k < o->n_units; k++)
+                if (in_unit(i, path, id, o->units[k]))
+                        return RELATION_OWNER;
+        /* In the root cgroup everybody is who is in none. */
+        return path && path[1] ? RELATION_NONE : RELATION_UNKNOWN;
+}
+
+static Relation get_relation(Identify *i, const Owner *o, uint64_t id)
+{
+        Memo *m = &i->memos[(id * 31 + (uintptr_t) o / sizeof(Owner)) % MEMOS];
+
+        if (id == 0 || !cgroup_map_available(i->map))
+                return RELATION_UNKNOWN;
+        if (m->owner == o && m->cgroup == id)
+                return m->relation;
+        *m = (Memo){ .owner = o, .cgroup = id, .relation = find_relation(i, o, id) };
+        if (m->relation == RELATION_UNKNOWN)
+                m->owner = NULL;
+        return m->relation;
+}
+
+void identify_observe(Identify *i, const Reservation *r, Observation *o)
+{
+        const Socket *s = &o->socket;
+        bool uid_known = r->uid != UID_INVALID && socket_uid_known(s);
+        Relation relation = RELATION_UNKNOWN;
+        Owner *owner;
+
+        owner = get_owner(i, r->name);
+        if (owner && owner_resolve(i, owner, r) >= 0)
+                relation = get_relation(i, owner, s->cgroup);
+
+        o->pid1_listener = relation == RELATION_GENERATED &&
+                           (s->state == SOCKET_LISTEN ||
+                            (s->protocol == IPPROTO_UDP && s->state == SOCKET_CLOSE));
+
+        if (relation == RELATION_OWNER || relation == RELATION_GENERATED ||
+            (uid_known && s->uid == r->uid))
+                o->owner = TRI_YES;
+        else if (r->unit)
+                o->owner = relation == RELATION_NONE ? TRI_NO : TRI_UNKNOWN;
+        else
+                o->owner = uid_known ? TRI_NO : TRI_UNKNOWN;
+}
+
+static int name_cgroup(Identify *i, uint64_t id, Holder *h, char **ret_path)
+{
+        const char *path;
+        char *unit = NULL;
+        int r;
+
+        if (cgroup_map_path(i->map, id, &path) < 0)
+                return 0;
+        h->cgroup = printable(path);
+        *ret_path = strdup(path);
+        if (!h->cgroup || !*ret_path)
+                return -ENOMEM;
+        r = cgroup_path_unit(path, &unit, NULL);
+        if (r == -ENOMEM)
+                return r;
+        if (r >= 0)
+                h->unit = unit; /* A valid unit name: printable. */
+        return 0;
+}
+
+/* True: there is budget left for a search in this second. */
+static bool may_search(Identify *i, uint64_t now)
+{
+        if (now / NSEC_PER_SEC != i->search_second) {
+                i->search_second = now / NSEC_PER_SEC;
+                i->searched_nsec = 0;
+        }
+        return i->searched_nsec < SEARCH_BUDGET_NSEC;
+}
+
+static int name_process(Identify *i, const char *cgroup, uint32_t inode, Holder *h)
+{
+        uint64_t begin = clock_nsec(CLOCK_MONOTONIC);
+        _cleanup_(freep) char *exe = NULL;
+        char directory[PATH_MAX];
+        pid_t pid;
+        int r;
+
+        if (!may_search(i, begin))
+                return 0;
+        /* The root cgroup's list is no shorter than /proc. */
+        if (!cgroup || !cgroup[1] ||
+            path_join(directory, sizeof(directory), cgroup_map_root(i->map), cgroup + 1) < 0)
+                cgroup = NULL;
+
+        r = process_find_inode(cgroup ? directory : NULL, inode, &pid);
+        i->searched_nsec += clock_nsec(CLOCK_MONOTONIC) - begin;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) /* Not to be known here: that is what "missing" says. */
+                return 0;
+
+        r = process_exe(pid, &exe);
+        if (r == -ENOMEM)
+                return r;
+        /* Had the pid been given to another process meanwhile, the name would be a wrong one. */
+        if (process_has_inode(pid, inode) != 1)
+                return 0;
+        h->pid = pid;
+        h->exe = TAKE_PTR(exe);
+        return 0;
+}
+
+int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
+{
+        _cleanup_(holder_done) Holder h;
+        _cleanup_(freep) char *cgroup = NULL;
+        int r;
+
+        holder_init(&h);
+        h.kind = kind;
+        h.socket = *s;
+        h.since_usec = clock_nsec(CLOCK_REALTIME) / 1000u;
+
+        if (s->cgroup != 0) {
+                r = name_cgroup(i, s->cgroup, &h, &cgroup);
+                if (r < 0)
+                        return r;
+        }
+        if (s->inode != 0) {
+                r = name_process(i, cgroup, s->inode, &h);
+                if (r < 0)
+                        return r;
+        }
+        *ret = h;
+        holder_init(&h);
+        return 0;
+}
