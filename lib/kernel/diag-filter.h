@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* INET_DIAG_REQ_BYTECODE programs: "is the local port in this set", as a balanced tree of range tests. Where the set has more
- * runs than one attribute holds (64 KiB), neighbouring runs are joined (coarser: passes more), and the reader of rows tests
- * exactly. */
+/* INET_DIAG_REQ_BYTECODE programs: "is the local port in this set", as a balanced tree of range
+ * tests. Where the set has more runs than one attribute holds (64 KiB), neighbouring runs are
+ * joined (coarser: passes more), and the reader of rows tests exactly. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,10 +13,21 @@
 
 typedef struct DiagFilter DiagFilter;
 
-/* With automatic: only sockets whose port the kernel chose (BC_AUTO) besides. An empty set is a filter that passes nothing. */
+/* What fits: a run costs 20 bytes on average. */
+#define DIAG_FILTER_RUNS_MAX 3200u
+
+/* With automatic: only sockets whose port the kernel chose (BC_AUTO) besides. An empty set is a
+ * filter that passes nothing. */
 int diag_filter_new(const PortSet *ports, bool automatic, DiagFilter **ret);
+
+/* The same with at most max_runs runs (at least 1). The kernel audits a program before each dump in
+ * a time that grows with its square, so a coarse one is cheaper where few rows come anyway. */
+int diag_filter_new_coarse(const PortSet *ports, bool automatic, size_t max_runs, DiagFilter **ret);
+
 DiagFilter *diag_filter_free(DiagFilter *f);
 DEFINE_CLEANUP(DiagFilter, diag_filter_free);
 
 const void *diag_filter_code(const DiagFilter *f, size_t *ret_size);
+
+/* Does it pass exactly the set? */
 bool diag_filter_exact(const DiagFilter *f);

@@ -12,6 +12,7 @@
 #define RUNTIME_STATE         "state.json"
 #define RUNTIME_APPLIED       "applied.conf"
 #define RUNTIME_OURS          "ours"         /* what of the kernel's list is ours */
+#define RUNTIME_REWRITE       "rewrite"      /* what a rewrite of the list that was cut short has to leave */
 #define RUNTIME_ALERTS        "alerts"
 
 /* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the reservations' names, each

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* An IP address with its family and scope. AF_UNSPEC stands for every address of both families. An IPv4-mapped IPv6
- * address (::ffff:a.b.c.d) is turned into AF_INET wherever it enters. */
+/* An IP address with its family and scope. AF_UNSPEC stands for every address of both families. An
+ * IPv4-mapped IPv6 address (::ffff:a.b.c.d) is turned into AF_INET wherever it enters. */
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -40,7 +40,8 @@ bool address_equal(const Address *a, const Address *b);
 /* 0.0.0.0, :: or AF_UNSPEC. */
 bool address_is_wildcard(const Address *a);
 
-/* Fills a sockaddr for bind() of the family given (AF_INET6 for AF_UNSPEC: "::"). Returns its length. */
+/* Fills a sockaddr for bind() of the family given (AF_INET6 for AF_UNSPEC: "::"). Returns its
+ * length. */
 socklen_t address_to_sockaddr(const Address *a, uint16_t port, struct sockaddr_storage *ret);
 
 /* The reverse, for getsockname() results. -EAFNOSUPPORT for other families. */

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Everything that happens ends in sync_list(): an apply, inotify, the timer. It brings record and
+ * list to what is wanted, in an order in which a crash between any two steps leaves a record that
+ * covers what of the list is ours:
+ *
+ *     record ours + want | add want | remove ours - want | record want
+ *
+ * A port that was recorded and not yet added is added (or found not wanted, and "removed") by the
+ * next sync or start. A removal that takes several writes would lose others' entries if it were cut
+ * short: what it has to leave is recorded first (RUNTIME/rewrite), and put back by whoever comes
+ * next: a sync, a start or reserve_release(). */
+
+#include "daemon/reserve/reserve.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "daemon/reserve/drift.h"
+#include "daemon/reserve/record.h"
+#include "daemon/reserve/rewrite.h"
+#include "kernel/kernel-list.h"
+#include "kernel/runtime.h"
+
+#define USEC_PER_MSEC  UINT64_C(1000)
+#define USEC_PER_SEC   UINT64_C(1000000)
+#define REREAD_USEC    (30 * USEC_PER_SEC)
+#define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC (5 * USEC_PER_SEC)
+
+struct Reserve {
+        sd_event *event;
+        char *directory;
+        const ReserveOps *ops;
+        void *userdata;
+
+        PortSet want;   /* what is to be in the list because of us */
+        PortSet ours;   /* what may be in it because of us: want, and what is still to be removed */
+        PortSet placed; /* what of want was in it: if missing later, somebody removed it */
+        PortSet kernel; /* the list, as last read */
+        PortSet foreign; /* of it, what is not ours */
+        bool recorded;   /* the record says ours */
+
+        Drift drift;
+        int error;
+        uint64_t retry; /* how long to wait after the next failure */
+
+        int inotify_fd;
+        sd_event_source *inotify_source;
+        sd_event_source *timer;
+};
+
+static uint64_t now_usec(void)
+{
+        struct timespec ts = {};
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static bool record_exists(const Reserve *r)
+{
+        char path[PATH_MAX];
+
+        return path_join(path, sizeof(path), r->directory, RUNTIME_OURS) >= 0 &&
+               access(path, F_OK) >= 0;
+}
+
+/* Makes the record say ours. */
+static int record_ours(Reserve *r, const PortSet *ours)
+{
+        int q;
+
+        if (r->recorded && portset_equal(ours, &r->ours) && record_exists(r))
+                return 0;
+        q = record_write(r->directory, RUNTIME_OURS, ours);
+        if (q < 0)
+                return q;
+        r->ours = *ours;
+        r->recorded = true;
+        return 0;
+}
+
+static int add_wanted(Reserve *r)
+{
+        PortSet before = r->ours, ours = r->ours;
+        int q, k;
+
+        portset_unite(&ours, &r->want);
+        q = record_ours(r, &ours);
+        if (portset_contains(&r->kernel, &r->want)) {
+                /* All there. That the record could not be written back (its directory is gone) is
+                 * tried again. */
+                r->placed = r->want;
+                return 0;
+        }
+        if (q < 0)
+                return q;
+
+        q = kernel_list_add(&r->want);
+        if (q >= 0) {
+                portset_unite(&r->kernel, &r->want);
+                r->placed = r->want;
+                return 0;
+        }
+
+        /* Nothing that did not get in stays ours: others may put it there before we can. */
+        k = kernel_list_read(&r->kernel);
+        if (k >= 0) {
+                ours = r->want;
+                portset_intersect(&ours, &r->kernel);
+                portset_unite(&ours, &before);
+                (void) record_ours(r, &ours);
+        }
+        return q;
+}
+
+static int remove_surplus(Reserve *r)
+{
+        PortSet surplus = r->ours;
+        int q;
+
+        portset_subtract(&surplus, &r->want);
+        if (portset_empty(&surplus))
+                return 0;
+        q = rewrite_remove(r->directory, &surplus, false);
+        if (q < 0)
+                return q;
+        portset_subtract(&r->kernel, &surplus);
+        return record_ours(r, &r->want);
+}
+
+static void set_error(Reserve *r, int error)
+{
+        if (error == r->error)
+                return;
+        r->error = error;
+        r->ops->writable(error, r->userdata);
+}
+
+/* Both are there already most of the time, and adding them again changes nothing; but either path
+ * may have appeared, or been replaced, since. Without them the slow re-read is left. */
+static void watch_paths(Reserve *r)
+{
+        if (r->inotify_fd < 0)
+                return;
+        (void) inotify_add_watch(r->inotify_fd, KERNEL_LIST_PATH, IN_MODIFY);
+        (void) inotify_add_watch(r->inotify_fd, r->directory,
+                                 IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+}
+
+static void update_foreign(Reserve *r)
+{
+        r->foreign = r->kernel;
+        portset_subtract(&r->foreign, &r->ours);
+}
+
+/* Schedules the next sync. */
+static int wake_at(Reserve *r, uint64_t usec)
+{
+        int q;
+
+        q = sd_event_source_set_time(r->timer, usec);
+        if (q < 0)
+                return q;
+        return sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
+}
+
+/* One pass: reads the list, finds drift, adds, removes. 0, or the error that keeps the list from
+ * being as it should; *ret_wake is when to come back. at_once: do not wait where somebody fights.
+ */
+static int sync_pass(Reserve *r, bool at_once, uint64_t *ret_wake)
+{
+        uint64_t now = now_usec(), repair_at;
+        PortSet missing;
+        int q, k;
+
+        q = rewrite_finish(r->directory);
+        if (q < 0)
+                return q;
+        q = kernel_list_read(&r->kernel);
+        if (q < 0)
+                return q;
+
+        missing = r->placed;
+        portset_subtract(&missing, &r->kernel);
+        if (!portset_empty(&missing)) {
+                repair_at = drift_notice(&r->drift, now);
+                if (!at_once && repair_at > now) {
+                        *ret_wake = repair_at;
+                        return r->error;
+                }
+        }
+
+        q = add_wanted(r);
+        if (!portset_empty(&missing) && drift_tried(&r->drift, &missing, q, now_usec()))
+                r->ops->drift(&missing, q, r->userdata);
+        if (q < 0)
+                return q;
+
+        k = remove_surplus(r);
+        /* Somebody has the file open. What is ours is in it; the rest leaves a little later. */
+        if (k == -EAGAIN) {
+                *ret_wake = now + RETRY_MIN_USEC;
+                return 0;
+        }
+        return k;
+}
+
+static int sync_list(Reserve *r, bool at_once)
+{
+        uint64_t wake = 0;
+        int q;
+
+        watch_paths(r);
+        q = sync_pass(r, at_once, &wake);
+        update_foreign(r);
+
+        if (wake == 0) {
+                r->retry = q < 0 ? MIN_OF(MAX_OF(2 * r->retry, RETRY_MIN_USEC), RETRY_MAX_USEC) : 0;
+                wake = now_usec() + (q < 0 ? r->retry : REREAD_USEC);
+        }
+        /* That somebody has the file open just now is not worth a word until it lasts. */
+        if (q != -EAGAIN || r->retry >= USEC_PER_SEC)
+                set_error(r, q);
+        return wake_at(r, wake);
+}
+
+static int on_inotify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+        Reserve *r = userdata;
+
+        /* What they say matters less than that there was something. */
+        while (read(fd, buf, sizeof(buf)) > 0)
+                ;
+        (void) sync_list(r, false);
+        return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Reserve *r = userdata;
+
+        (void) sync_list(r, false);
+        return 0;
+}
+
+/* Where inotify is not to be had (its limits are per user), the re-read must do. */
+static int watch_start(Reserve *r)
+{
+        int q;
+
+        r->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        if (r->inotify_fd < 0)
+                return 0;
+        q = sd_event_add_io(r->event, &r->inotify_source, r->inotify_fd, EPOLLIN, on_inotify, r);
+        if (q < 0)
+                return q;
+        /* Somebody who writes all day must not keep us reading all day. */
+        q = sd_event_source_set_ratelimit(r->inotify_source, 200 * USEC_PER_MSEC, 5);
+        if (q < 0)
+                return q;
+        return sd_event_source_set_enabled(r->inotify_source, SD_EVENT_OFF);
+}
+
+int reserve_new(sd_event *event, const char *runtime_dir, const ReserveOps *ops, void *userdata,
+                Reserve **ret)
+{
+        _cleanup_(reserve_freep) Reserve *r = NULL;
+        int q;
+
+        r = calloc(1, sizeof(*r));
+        if (!r)
+                return -ENOMEM;
+        r->inotify_fd = -1;
+        r->event = sd_event_ref(event);
+        r->ops = ops;
+        r->userdata = userdata;
+        r->directory = strdup(runtime_dir);
+        if (!r->directory)
+                return -ENOMEM;
+
+        q = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, 0, 0, on_timer, r);
+        if (q < 0)
+                return q;
+        q = sd_event_source_set_enabled(r->timer, SD_EVENT_OFF);
+        if (q < 0)
+                return q;
+        q = watch_start(r);
+        if (q < 0)
+                return q;
+
+        /* A record that cannot be read makes nothing ours: better a port too many in the list than
+         * one of somebody else's taken out. */
+        r->recorded = record_read(r->directory, RUNTIME_OURS, &r->ours) >= 0;
+        /* What of it is missing by now was removed while we were away. */
+        r->placed = r->ours;
+        /* Failure shows at the first apply. */
+        (void) rewrite_finish(r->directory);
+        (void) kernel_list_read(&r->kernel);
+        update_foreign(r);
+
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+Reserve *reserve_free(Reserve *r)
+{
+        if (!r)
+                return NULL;
+        sd_event_source_disable_unref(r->inotify_source);
+        sd_event_source_disable_unref(r->timer);
+        closep(&r->inotify_fd);
+        sd_event_unref(r->event);
+        free(r->directory);
+        free(r);
+        return NULL;
+}
+
+int reserve_apply(Reserve *r, const PortSet *want)
+{
+        int q;
+
+        r->want = *want;
+        portset_intersect(&r->placed, want);
+        if (r->inotify_source) {
+                q = sd_event_source_set_enabled(r->inotify_source, SD_EVENT_ON);
+                if (q < 0)
+                        return q;
+        }
+        return sync_list(r, true);
+}
+
+int reserve_release(const char *runtime_dir)
+{
+        PortSet ours;
+        int r;
+
+        r = rewrite_finish(runtime_dir);
+        if (r < 0)
+                return r;
+        r = record_read(runtime_dir, RUNTIME_OURS, &ours);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        r = rewrite_remove(runtime_dir, &ours, false);
+        /* Nobody comes after us to try again. */
+        if (r == -EAGAIN)
+                r = rewrite_remove(runtime_dir, &ours, true);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        return record_remove(runtime_dir, RUNTIME_OURS);
+}
+
+bool reserve_has(const Reserve *r, uint16_t port)
+{
+        return portset_has(&r->kernel, port);
+}
+
+const PortSet *reserve_kernel(const Reserve *r)
+{
+        return &r->kernel;
+}
+
+const PortSet *reserve_foreign(const Reserve *r)
+{
+        return &r->foreign;
+}
+
+unsigned reserve_drifts(const Reserve *r)
+{
+        return r->drift.count;
+}
+
+int reserve_error(const Reserve *r)
+{
+        return r->error;
+}

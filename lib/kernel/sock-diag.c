@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Requests and answers of NETLINK_SOCK_DIAG: dumps, SOCK_DESTROY, and what this kernel can. */
+
+#include "kernel/sock-diag.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "kernel/netlink.h"
+
+/* The kernel fills datagrams of a dump as large as the reader's buffer, up to 32 KiB. */
+#define RECEIVE_SIZE (64u * 1024u)
+#define REQUEST_SIZE (68u * 1024u)
+#define REPEATS_MAX  3
+
+struct SockDiag {
+        int fd;
+        uint32_t portid;
+        uint32_t sequence;
+        SockDiagStats stats;
+        Tristate bound_inactive;
+        /* netlink headers want alignment. */
+        uint64_t request[REQUEST_SIZE / sizeof(uint64_t)];
+        uint64_t receive[RECEIVE_SIZE / sizeof(uint64_t)];
+};
+
+/* What a dump has come to, while datagrams are worked off. */
+typedef struct Dump {
+        int protocol;
+        SockDiagRow row;
+        void *userdata;
+        bool done, interrupted;
+} Dump;
+
+int sock_diag_new(SockDiag **ret)
+{
+        _cleanup_(sock_diag_freep) SockDiag *d = NULL;
+        int r;
+
+        d = calloc(1, sizeof(*d));
+        if (!d)
+                return -ENOMEM;
+        d->fd = -1;
+        d->bound_inactive = TRI_UNKNOWN;
+        r = netlink_open(0, 0, 0, &d->fd, &d->portid);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(d);
+        return 0;
+}
+
+SockDiag *sock_diag_free(SockDiag *d)
+{
+        if (d) {
+                closep(&d->fd);
+                free(d);
+        }
+        return NULL;
+}
+
+const SockDiagStats *sock_diag_stats(const SockDiag *d)
+{
+        return &d->stats;
+}
+
+/* The rest of a dump is not wanted: a new socket is cheaper than reading on. */
+static int reopen(SockDiag *d)
+{
+        int fd, r;
+
+        r = netlink_open(0, 0, 0, &fd, &d->portid);
+        if (r < 0)
+                return r;
+        close(d->fd);
+        d->fd = fd;
+        return 0;
+}
+
+static struct inet_diag_req_v2 *put_request(SockDiag *d, uint16_t type, uint16_t flags,
+                                            struct nlmsghdr **ret)
+{
+        struct nlmsghdr *h = mnl_nlmsg_put_header(d->request);
+
+        h->nlmsg_type = type;
+        h->nlmsg_flags = (uint16_t) (NLM_F_REQUEST | flags);
+        h->nlmsg_seq = ++d->sequence;
+        *ret = h;
+        return mnl_nlmsg_put_extra_header(h, sizeof(struct inet_diag_req_v2));
+}
+
+/* The answer to somebody else's question, or to one of ours that was given up. */
+static bool is_foreign(const SockDiag *d, const struct nlmsghdr *h)
+{
+        return h->nlmsg_seq != d->sequence || h->nlmsg_pid != d->portid;
+}
+
+/* NLMSG_ERROR and NLMSG_DONE begin with it; zero is the acknowledgement. */
+static int error_of(const struct nlmsghdr *h)
+{
+        int error;
+
+        if (mnl_nlmsg_get_payload_len(h) < sizeof(error))
+                return -EBADMSG;
+        memcpy(&error, mnl_nlmsg_get_payload(h), sizeof(error));
+        return MIN_OF(error, 0);
+}
+
+static int dump_message(SockDiag *d, Dump *dump, const struct nlmsghdr *h)
+{
+        Socket s;
+        int r;
+
+        if (is_foreign(d, h))
+                return 0;
+        if (h->nlmsg_flags & NLM_F_DUMP_INTR)
+                dump->interrupted = true;
+        switch (h->nlmsg_type) {
+        case NLMSG_DONE:
+                dump->done = true;
+                /* Since 4.11 it bears the error that ended the dump. */
+                return mnl_nlmsg_get_payload_len(h) < sizeof(int) ? 0 : error_of(h);
+        case NLMSG_ERROR:
+                r = error_of(h);
+                return r < 0 ? r : -EBADMSG;
+        case SOCK_DIAG_BY_FAMILY:
+                r = sock_diag_parse(mnl_nlmsg_get_payload(h), mnl_nlmsg_get_payload_len(h),
+                                    dump->protocol, &s);
+                if (r < 0) {
+                        d->stats.malformed++;
+                        return 0;
+                }
+                d->stats.rows++;
+                return dump->row(&s, dump->userdata);
+        default:
+                return 0;
+        }
+}
+
+static int dump_receive(SockDiag *d, Dump *dump)
+{
+        while (!dump->done) {
+                ssize_t n = netlink_receive(d->fd, d->receive, sizeof(d->receive));
+                const struct nlmsghdr *h = (const struct nlmsghdr *) d->receive;
+                int rest = (int) n, r;
+
+                if (n < 0) {
+                        if (n == -ENOBUFS || n == -EMSGSIZE)
+                                d->stats.overruns++;
+                        return n == -EAGAIN ? -ETIMEDOUT : (int) n;
+                }
+                for (; mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
+                        r = dump_message(d, dump, h);
+                        if (r < 0)
+                                return r;
+                }
+                if (rest > 0)
+                        d->stats.malformed++;
+        }
+        return 0;
+}
+
+static int dump_family(SockDiag *d, int family, uint32_t states, const DiagFilter *filter,
+                       Dump *dump)
+{
+        struct inet_diag_req_v2 *request;
+        struct nlmsghdr *h;
+        int r;
+
+        request = put_request(d, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &h);
+        request->sdiag_family = (uint8_t) family;
+        request->sdiag_protocol = (uint8_t) dump->protocol;
+        request->idiag_states = states;
+        if (filter) {
+                size_t size;
+                const void *code = diag_filter_code(filter, &size);
+
+                if (!mnl_attr_put_check(h, sizeof(d->request), INET_DIAG_REQ_BYTECODE, size, code))
+                        return -E2BIG;
+        }
+
+        d->stats.dumps++;
+        dump->done = false;
+        r = netlink_send(d->fd, h, h->nlmsg_len);
+        if (r >= 0)
+                r = dump_receive(d, dump);
+        if (r < 0 && !dump->done) {
+                int q = reopen(d);
+
+                if (q < 0)
+                        return q;
+        }
+        /* No handler for the protocol, even after the kernel tried to load tcp_diag or udp_diag. */
+        return r == -ENOENT ? -EPROTONOSUPPORT : r;
+}
+
+int sock_diag_dump(SockDiag *d, int protocol, uint32_t states, const DiagFilter *filter,
+                   SockDiagRow row, void *userdata)
+{
+        static const int families[] = { AF_INET, AF_INET6 };
+        Dump dump = { .protocol = protocol, .row = row, .userdata = userdata };
+
+        /* A kernel without that state would walk every connection and find none in it. */
+        if (protocol == IPPROTO_TCP && states & SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE) &&
+            sock_diag_has_bound_inactive(d) == 0)
+                states &= ~SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE);
+        /* Nor does UDP know of it. */
+        if (protocol == IPPROTO_UDP)
+                states &= SOCK_DIAG_STATE(SOCKET_ESTABLISHED) | SOCK_DIAG_STATE(SOCKET_CLOSE);
+
+        for (size_t i = 0; i < ELEMENTSOF(families); i++) {
+                for (unsigned n = 0;; n++) {
+                        int r;
+
+                        dump.interrupted = false;
+                        r = dump_family(d, families[i], states, filter, &dump);
+                        if (r < 0)
+                                return r;
+                        if (!dump.interrupted)
+                                break;
+                        d->stats.interrupted++;
+                        if (n >= REPEATS_MAX)
+                                break;
+                }
+        }
+        return 0;
+}
+
+static void address_to_id(int family, const Address *a, __be32 id[static 4])
+{
+        if (family == AF_INET)
+                id[0] = a->in.s_addr;
+        else if (a->family == AF_INET) {
+                /* A dual-stack socket that talks to IPv4: the kernel wants it mapped. */
+                id[2] = htonl(0xffff);
+                id[3] = a->in.s_addr;
+        } else
+                memcpy(id, &a->in6, sizeof(a->in6));
+}
+
+static int receive_acknowledgement(SockDiag *d)
+{
+        for (;;) {
+                ssize_t n = netlink_receive(d->fd, d->receive, sizeof(d->receive));
+                const struct nlmsghdr *h = (const struct nlmsghdr *) d->receive;
+                int rest = (int) n;
+
+                if (n < 0)
+                        return n == -EAGAIN ? -ETIMEDOUT : (int) n;
+                for (; mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest))
+                        if (!is_foreign(d, h) && h->nlmsg_type == NLMSG_ERROR)
+                                return error_of(h);
+        }
+}
+
+int sock_diag_destroy(SockDiag *d, const Socket *s)
+{
+        struct inet_diag_req_v2 *request;
+        struct nlmsghdr *h;
+        int r;
+
+        request = put_request(d, SOCK_DESTROY, NLM_F_ACK, &h);
+        request->sdiag_family = (uint8_t) s->family;
+        request->sdiag_protocol = (uint8_t) s->protocol;
+        request->idiag_states = SOCK_DIAG_ALL;
+        request->id.idiag_sport = htons(s->local_port);
+        request->id.idiag_dport = htons(s->remote_port);
+        request->id.idiag_if = s->interface;
+        request->id.idiag_cookie[0] = (uint32_t) s->cookie;
+        request->id.idiag_cookie[1] = (uint32_t) (s->cookie >> 32);
+        address_to_id(s->family, &s->local, request->id.idiag_src);
+        address_to_id(s->family, &s->remote, request->id.idiag_dst);
+
+        r = netlink_send(d->fd, h, h->nlmsg_len);
+        if (r < 0)
+                return r;
+        return receive_acknowledgement(d);
+}
+
+static int found_row(const Socket *s, void *userdata)
+{
+        *(bool *) userdata = true;
+        return 0;
+}
+
+/* Binds a socket of our own and asks for it. 127.0.0.1 with IP_FREEBIND is there even while lo is
+ * down. */
+int sock_diag_has_bound_inactive(SockDiag *d)
+{
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        Dump dump = { .protocol = IPPROTO_TCP, .row = found_row };
+        _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
+        socklen_t size = sizeof(address);
+        _cleanup_(closep) int fd = -1;
+        bool found = false;
+        PortSet ports = {};
+        int r;
+
+        if (d->bound_inactive != TRI_UNKNOWN)
+                return d->bound_inactive;
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &(int){ 1 }, sizeof(int)) < 0 ||
+            bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ||
+            getsockname(fd, (struct sockaddr *) &address, &size) < 0)
+                return -errno;
+
+        portset_add(&ports, ntohs(address.sin_port));
+        r = diag_filter_new(&ports, false, &filter);
+        if (r < 0)
+                return r;
+        dump.userdata = &found;
+        r = dump_family(d, AF_INET, SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE), filter, &dump);
+        if (r < 0)
+                return r;
+        d->bound_inactive = found ? TRI_YES : TRI_NO;
+        return d->bound_inactive;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/policy.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static const char *const kind_names[_KIND_MAX] = {
+        [KIND_NONE] = "none",           [KIND_HOLD] = "hold",         [KIND_LISTENER] = "listener",
+        [KIND_OWNER] = "owner",         [KIND_ACCEPTED] = "accepted", [KIND_STALE] = "stale",
+        [KIND_EPHEMERAL] = "ephemeral", [KIND_SQUATTER] = "squatter", [KIND_UNKNOWN] = "unknown",
+};
+
+const char *kind_to_string(Kind k)
+{
+        return (unsigned) k < _KIND_MAX ? kind_names[k] : "unknown";
+}
+
+int kind_from_string(const char *s)
+{
+        for (size_t i = 0; i < _KIND_MAX; i++)
+                if (strcmp(kind_names[i], s) == 0)
+                        return (int) i;
+        return -EINVAL;
+}
+
+bool kind_is_collision(Kind k)
+{
+        return k == KIND_STALE || k == KIND_EPHEMERAL || k == KIND_SQUATTER || k == KIND_UNKNOWN;
+}
+
+/* Bound only, or listening: nobody is at the other end. A connected UDP socket is ESTABLISHED. */
+static bool socket_is_connected(const Socket *s)
+{
+        return s->state != SOCKET_LISTEN && s->state != SOCKET_CLOSE &&
+               s->state != SOCKET_BOUND_INACTIVE;
+}
+
+/* No process will ever do anything with it again: TIME_WAIT, or an orphan that still says goodbye.
+ * A connection in SYN_RECV, or ESTABLISHED and not yet accepted, has no inode either, but is alive.
+ */
+static bool socket_is_remains(const Socket *s)
+{
+        if (s->protocol != IPPROTO_TCP)
+                return false;
+        switch (s->state) {
+        case SOCKET_TIME_WAIT:
+                return true;
+        case SOCKET_FIN_WAIT1:
+        case SOCKET_FIN_WAIT2:
+        case SOCKET_CLOSING:
+        case SOCKET_LAST_ACK:
+                return s->inode == 0;
+        default:
+                return false;
+        }
+}
+
+static bool endpoint_concerns(const Endpoint *e, const Socket *s)
+{
+        return e->protocol == s->protocol && endpoint_has_port(e, s->local_port) &&
+               endpoint_meets_address(e, &s->local, s->v6only);
+}
+
+Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o)
+{
+        const Socket *s = &o->socket;
+        bool automatic;
+
+        if (o->ours)
+                return KIND_HOLD;
+        if (o->pid1_listener)
+                return KIND_LISTENER;
+        if (!endpoint_concerns(e, s))
+                return KIND_NONE;
+        if (o->owner == TRI_YES)
+                return KIND_OWNER;
+        if (o->listener_legitimate && s->protocol == IPPROTO_TCP && socket_is_connected(s))
+                return KIND_ACCEPTED;
+        if (socket_is_remains(s))
+                return KIND_STALE;
+
+        automatic =
+                s->automatic == TRI_YES || (s->automatic == TRI_UNKNOWN && socket_is_connected(s));
+        if (automatic)
+                return KIND_EPHEMERAL;
+        /* Somebody meant to have that port: without a cgroup it may be the owner itself. */
+        return o->owner == TRI_UNKNOWN ? KIND_UNKNOWN : KIND_SQUATTER;
+}
+
+const char *would_bind_to_string(WouldBind w)
+{
+        switch (w) {
+        case WOULD_BIND_YES:
+                return "yes";
+        case WOULD_BIND_WITH_REUSEADDR:
+                return "with-reuseaddr";
+        default:
+                return "no";
+        }
+}
+
+WouldBind policy_would_bind(const Endpoint *e, Kind kind, const Socket *s)
+{
+        if (kind == KIND_NONE || !endpoint_concerns(e, s))
+                return WOULD_BIND_YES;
+        /* SO_REUSEADDR on both sides never lets two TCP listeners be. */
+        if (s->protocol == IPPROTO_TCP && s->state == SOCKET_LISTEN)
+                return WOULD_BIND_NO;
+        switch (kind) {
+        case KIND_HOLD:
+        case KIND_LISTENER:
+        case KIND_OWNER:
+        case KIND_ACCEPTED:
+                return WOULD_BIND_WITH_REUSEADDR;
+        default:
+                return WOULD_BIND_NO;
+        }
+}
