@@ -3,9 +3,10 @@
 
 /* The watch layer: who is on our ports.
  *
- * Tier 1, each ScanIntervalSec=: TCP listeners and bound-inactive sockets, UDP. Tier 2: every connection, at start, after drift
- * and as ScanBudgetPercent= allows. Destroy events end collisions and wake claims. One Collision per socket and reserved
- * endpoint; begin once, end once, the end only after a second look. At most 1,000 collisions are kept a reservation, the rest counted. */
+ * Tier 1, each ScanIntervalSec=: TCP listeners and bound-inactive sockets, UDP. Tier 2: every
+ * connection, at start, after drift and as ScanBudgetPercent= allows. Destroy events end collisions
+ * and wake claims. One Collision per socket and reserved endpoint; begin once, end once, the end
+ * only after a second look. At most 1,000 collisions are kept a reservation, the rest counted. */
 
 #include <systemd/sd-event.h>
 
@@ -31,40 +32,51 @@ typedef struct WatchOps {
         void (*end)(const Collision *c, uint64_t duration_usec, void *userdata);
         /* A socket on one of our ports was destroyed (any socket, the owner's included). */
         void (*freed)(int protocol, uint16_t port, void *userdata);
-        /* After each tier-1 look, for each port that the owner was seen bound on at this look or the one before. */
-        void (*owner)(const Reservation *r, const Endpoint *e, uint16_t port, bool bound, void *userdata);
-        /* Something could not be seen (ENOBUFS, netlink failing): words for a log, once per kind and change; NULL error: again well. */
+        /* After each tier-1 look, for each port that the owner was seen bound on at this look or
+         * the one before. */
+        void (*owner)(const Reservation *r, const Endpoint *e, uint16_t port, bool bound,
+                      void *userdata);
+        /* Something could not be seen (ENOBUFS, netlink failing): words for a log, once per kind
+         * and change; NULL error: again well. */
         void (*degraded)(const char *what, const char *error, void *userdata);
+        /* Do we hold this port ourselves now? What remains of connections beside a hold is the
+         * owner's, and harms nobody. May be NULL. */
+        bool (*held)(const Endpoint *e, uint16_t port, void *userdata);
 } WatchOps;
 
 typedef struct WatchStats {
         uint64_t looks, sweeps;
         uint64_t last_look_usec, last_sweep_usec; /* how long they took */
         uint64_t sweep_interval_usec;             /* as spaced by the budget */
+        uint64_t dropped; /* sockets of the last sweep that were collisions too many to keep */
         const SockDiagStats *diag;
-        bool bound_inactive;                      /* the kernel lists bound-only TCP sockets */
-        bool cgroups;                             /* there is cgroup v2 */
+        bool bound_inactive; /* the kernel lists bound-only TCP sockets */
+        bool cgroups;        /* there is cgroup v2 */
 } WatchStats;
 
 int watch_new(sd_event *event, const WatchOps *ops, void *userdata, Watch **ret);
 Watch *watch_free(Watch *w);
 DEFINE_CLEANUP(Watch, watch_free);
 
-/* The configuration to watch from now on; must outlive the next apply. Collisions on endpoints that are there before and after
- * (same reservation name, same place) go on. Looks and sweeps at once, before it returns. */
+/* The configuration to watch from now on; must outlive the next apply. Collisions on endpoints that
+ * are there before and after (same reservation name, same place) go on. Looks and sweeps at once,
+ * before it returns. */
 int watch_apply(Watch *w, const Config *c);
 
-/* A full sweep now: after drift. A look now. */
+/* A full sweep now: after drift. A look now. Not from within ops. A dump that failed is returned,
+ * after ops->degraded told. */
 int watch_sweep(Watch *w);
 int watch_look(Watch *w);
 
 /* Has the owner of the reservation bound this port? A dump of that port alone. */
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port);
 
-/* Destroys TIME_WAIT rows (ours and everybody's) on that port at addresses that meet the endpoint's. The number, or -errno. */
+/* Destroys TIME_WAIT rows (ours and everybody's) on that port at addresses that meet the
+ * endpoint's. The number, or -errno. */
 int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port);
 
-/* The collisions of an endpoint's port (first..last for a run); NULL-terminated iteration: start with previous NULL. */
+/* The collisions of an endpoint's port (first..last for a run); NULL-terminated iteration: start
+ * with previous NULL. */
 const Collision *watch_next(const Watch *w, const Endpoint *e, const Collision *previous);
 size_t watch_count(const Watch *w);
 

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/watch/pass.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/grow.h"
+
+/* A TCP listener on one of our ports, judged for one reservation. Connections with its local port
+ * may be its children. */
+struct PassListener {
+        const Reservation *reservation;
+        Address address;
+        uint16_t port;
+        bool v6only;
+        bool legitimate;
+};
+
+#define LISTENERS_MAX 65536u
+
+static int compare_pointers(const void *a, const void *b)
+{
+        return (uintptr_t) a < (uintptr_t) b ? -1 : (uintptr_t) a > (uintptr_t) b;
+}
+
+int owner_seen_compare(const void *a, const void *b)
+{
+        const OwnerSeen *x = a, *y = b;
+
+        return x->port != y->port ? (int) x->port - y->port
+                                  : compare_pointers(x->endpoint, y->endpoint);
+}
+
+static int listener_compare(const void *a, const void *b)
+{
+        const PassListener *x = a, *y = b;
+
+        return x->port != y->port ? (int) x->port - y->port
+                                  : compare_pointers(x->reservation, y->reservation);
+}
+
+static bool is_bound_only(const Socket *s)
+{
+        return s->state == SOCKET_CLOSE || s->state == SOCKET_BOUND_INACTIVE;
+}
+
+static bool is_connection(const Socket *s)
+{
+        return s->protocol == IPPROTO_TCP && s->state != SOCKET_LISTEN && !is_bound_only(s);
+}
+
+static bool listener_accepts(const PassListener *l, const Socket *s)
+{
+        if (!address_is_wildcard(&l->address))
+                return address_equal(&l->address, &s->local);
+        return l->address.family != AF_INET6 ? s->local.family == AF_INET
+                                             : s->local.family == AF_INET6 || !l->v6only;
+}
+
+/* Is there a listener of this reservation's port that may have accepted the connection? */
+static bool has_listener(const Pass *p, const Reservation *r, const Socket *s, bool legitimate)
+{
+        size_t low = 0, high = p->n_listeners;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (p->listeners[middle].port < s->local_port)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        for (; low < p->n_listeners && p->listeners[low].port == s->local_port; low++) {
+                const PassListener *l = p->listeners + low;
+
+                if (l->reservation == r && l->legitimate == legitimate && listener_accepts(l, s))
+                        return true;
+        }
+        return false;
+}
+
+static int note_listener(Pass *p, const Reservation *r, const Socket *s, bool legitimate)
+{
+        const PassListener *last = p->n_listeners > 0 ? p->listeners + p->n_listeners - 1 : NULL;
+
+        /* Servers with SO_REUSEPORT have one a thread. */
+        if (last && last->reservation == r && last->port == s->local_port &&
+            last->legitimate == legitimate && last->v6only == s->v6only &&
+            address_equal(&last->address, &s->local))
+                return 0;
+        if (p->n_listeners >= LISTENERS_MAX)
+                return 0;
+        if (!GROW(p->listeners, p->n_listeners_allocated, p->n_listeners + 1))
+                return -ENOMEM;
+        p->listeners[p->n_listeners++] = (PassListener){
+                .reservation = r,
+                .address = s->local,
+                .port = s->local_port,
+                .v6only = s->v6only,
+                .legitimate = legitimate,
+        };
+        return 0;
+}
+
+static int note_owner(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
+{
+        const OwnerSeen *last = p->n_owners > 0 ? p->owners + p->n_owners - 1 : NULL;
+
+        if (last && last->endpoint == e && last->port == s->local_port)
+                return 0;
+        if (!GROW(p->owners, p->n_owners_allocated, p->n_owners + 1))
+                return -ENOMEM;
+        p->owners[p->n_owners++] = (OwnerSeen){ r, e, s->local_port };
+        return 0;
+}
+
+static bool may_be_accepted(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
+{
+        if (!is_connection(s))
+                return false;
+        if (has_listener(p, r, s, true))
+                return true;
+        return s->inode == 0 && p->ops->held && p->ops->held(e, s->local_port, p->userdata);
+}
+
+Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
+{
+        Observation o = { .socket = *s };
+
+        o.ours = p->ops->is_ours && p->ops->is_ours(s->cookie, s->inode, p->userdata);
+        if (!o.ours)
+                identify_observe(p->identify, r, &o);
+        o.listener_legitimate = may_be_accepted(p, r, e, s);
+        return policy_judge(r, e, &o);
+}
+
+/* A row that is known already: what it is now, with what only its earlier life could tell. */
+static void update(CollisionEntry *x, const Socket *s, Kind kind)
+{
+        Socket *known = &x->collision.holder.socket;
+
+        known->state = s->state;
+        known->local = s->local;
+        known->remote = s->remote;
+        known->remote_port = s->remote_port;
+        x->collision.holder.kind = kind;
+}
+
+static int collide(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s, Kind kind,
+                   CollisionEntry *x)
+{
+        /* All remains on a port are one collision, unless they were known while they lived: a busy
+         * server leaves thousands. */
+        uint64_t cookie = kind == KIND_STALE ? 0 : s->cookie;
+        int q;
+
+        if (!x && cookie == 0)
+                x = collision_set_find(p->set, e, s->local_port, cookie);
+        if (x) {
+                update(x, s, kind);
+                x->seen = p->generation;
+                return 0;
+        }
+        q = collision_set_add(p->set, r, e, s->local_port, cookie, &x);
+        if (q == -ENOSPC) {
+                p->n_dropped++;
+                return 0;
+        }
+        if (q < 0)
+                return q;
+        x->collision.holder.socket = *s;
+        x->collision.holder.kind = kind;
+        x->seen = p->generation;
+        if (!p->fresh)
+                p->fresh = x;
+        return 0;
+}
+
+static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
+{
+        Socket known = *s;
+        CollisionEntry *x;
+        Kind kind;
+        int q;
+
+        if (!endpoint_meets_address(e, &s->local, s->v6only))
+                return 0;
+        x = collision_set_find(p->set, e, s->local_port, s->cookie);
+        if (x)
+                known.automatic = x->collision.holder.socket.automatic;
+        kind = pass_judge(p, r, e, &known);
+
+        if (s->protocol == IPPROTO_TCP && s->state == SOCKET_LISTEN) {
+                q = note_listener(p, r, s, !kind_is_collision(kind));
+                if (q < 0)
+                        return q;
+        }
+        if (kind == KIND_OWNER && !is_connection(s)) {
+                q = note_owner(p, r, e, s);
+                if (q < 0)
+                        return q;
+        }
+        if (!kind_is_collision(kind))
+                return 0;
+        /* A foreign listener is the collision; those whom it serves are not some more. */
+        if (!x && is_connection(s) && has_listener(p, r, s, false))
+                return 0;
+        return collide(p, r, e, s, kind, x);
+}
+
+static int on_row(const Socket *s, void *userdata)
+{
+        Pass *p = userdata;
+        const Reservation *r;
+        const Endpoint *e;
+        unsigned iterator = 0;
+
+        while (config_lookup(p->config, s->protocol, s->local_port, &iterator, &r, &e)) {
+                int q = judge_row(p, r, e, s);
+
+                if (q < 0)
+                        return q;
+        }
+        return 0;
+}
+
+/* Fresh ones of which it is not known yet whether the kernel chose their port. */
+static bool wants_automatic(const CollisionEntry *x, int protocol)
+{
+        const Holder *h = &x->collision.holder;
+
+        return h->socket.protocol == protocol && h->kind != KIND_STALE &&
+               h->socket.automatic == TRI_UNKNOWN;
+}
+
+typedef struct Mark {
+        Pass *pass;
+        Tristate automatic;
+} Mark;
+
+static int on_marked_row(const Socket *s, void *userdata)
+{
+        const Mark *m = userdata;
+        const Reservation *r;
+        const Endpoint *e;
+        unsigned iterator = 0;
+
+        while (config_lookup(m->pass->config, s->protocol, s->local_port, &iterator, &r, &e)) {
+                CollisionEntry *x = collision_set_find(m->pass->set, e, s->local_port, s->cookie);
+
+                if (x && wants_automatic(x, s->protocol))
+                        x->collision.holder.socket.automatic = m->automatic;
+        }
+        return 0;
+}
+
+/* Asks for the fresh ones again; those that come back get the mark. automatic: only sockets whose
+ * port the kernel chose. */
+static int mark_fresh(Pass *p, int protocol, Tristate automatic)
+{
+        _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
+        Mark mark = { p, automatic };
+        uint32_t states = SOCK_DIAG_LISTENERS;
+        PortSet ports = {};
+        int q;
+
+        for (CollisionEntry *x = p->fresh; x; x = x->next) {
+                if (!wants_automatic(x, protocol))
+                        continue;
+                portset_add(&ports, x->collision.port);
+                if (protocol == IPPROTO_UDP || is_connection(&x->collision.holder.socket))
+                        states = SOCK_DIAG_ALL;
+        }
+        if (portset_empty(&ports))
+                return 0;
+        q = diag_filter_new(&ports, automatic == TRI_YES, &filter);
+        if (q < 0)
+                return q;
+        return sock_diag_dump(p->diag, protocol, states, filter, on_marked_row, &mark);
+}
+
+/* BC_AUTO tells a port that the kernel chose from one that was bound explicitly: a second dump
+ * passes only the former. A third shows which of the others are still there; one that went
+ * meanwhile was neither for sure and is forgotten. */
+static void tell_ephemeral(Pass *p, int protocol)
+{
+        if (mark_fresh(p, protocol, TRI_YES) < 0 || mark_fresh(p, protocol, TRI_NO) < 0)
+                return; /* not known: the verdict then goes by the state */
+
+        for (CollisionEntry *x = p->fresh, *next; x; x = next) {
+                next = x->next;
+                if (!wants_automatic(x, protocol))
+                        continue;
+                if (p->fresh == x)
+                        p->fresh = next;
+                collision_set_remove(p->set, x);
+                collision_entry_free(x);
+        }
+}
+
+static void judge_fresh(Pass *p)
+{
+        for (CollisionEntry *x = p->fresh; x; x = x->next) {
+                Collision *c = &x->collision;
+                Kind kind = pass_judge(p, c->reservation, c->endpoint, &c->holder.socket);
+
+                if (kind_is_collision(kind))
+                        c->holder.kind = kind;
+        }
+}
+
+static void sort_owners(Pass *p)
+{
+        size_t kept = 0;
+
+        if (p->n_owners == 0)
+                return;
+        qsort(p->owners, p->n_owners, sizeof(*p->owners), owner_seen_compare);
+        for (size_t i = 1; i < p->n_owners; i++)
+                if (owner_seen_compare(p->owners + kept, p->owners + i) != 0)
+                        p->owners[++kept] = p->owners[i];
+        p->n_owners = kept + 1;
+}
+
+int pass_run(Pass *p, const PassFilters *f)
+{
+        if (f->tcp)
+                p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP, SOCK_DIAG_LISTENERS, f->tcp,
+                                              on_row, p);
+        if (f->udp)
+                p->udp_error =
+                        sock_diag_dump(p->diag, IPPROTO_UDP, SOCK_DIAG_ALL, f->udp, on_row, p);
+
+        /* Connections are judged by the listeners there are, so those come first. */
+        if (p->n_listeners > 0)
+                qsort(p->listeners, p->n_listeners, sizeof(*p->listeners), listener_compare);
+        if (f->connections && p->tcp_error >= 0)
+                p->tcp_error =
+                        sock_diag_dump(p->diag, IPPROTO_TCP, SOCK_DIAG_ALL & ~SOCK_DIAG_LISTENERS,
+                                       f->connections, on_row, p);
+        p->saw_connections = f->connections && p->tcp_error >= 0;
+
+        tell_ephemeral(p, IPPROTO_TCP);
+        tell_ephemeral(p, IPPROTO_UDP);
+        judge_fresh(p);
+        sort_owners(p);
+        return p->tcp_error == -ENOMEM || p->udp_error == -ENOMEM ? -ENOMEM : 0;
+}
+
+void pass_done(Pass *p)
+{
+        free(p->listeners);
+        free(p->owners);
+        p->listeners = NULL;
+        p->owners = NULL;
+}

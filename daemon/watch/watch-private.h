@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the watch share. */
+
+#include <time.h>
+
+#include "daemon/watch/collision-set.h"
+#include "daemon/watch/pass.h"
+#include "daemon/watch/watch.h"
+
+#define USEC_PER_MSEC UINT64_C(1000)
+#define USEC_PER_SEC  UINT64_C(1000000)
+
+typedef enum Trouble {
+        TROUBLE_TCP,
+        TROUBLE_UDP,
+        TROUBLE_EVENTS,
+        TROUBLE_LOST,
+        _TROUBLE_MAX,
+} Trouble;
+
+struct Watch {
+        sd_event *event;
+        WatchOps ops;
+        void *userdata;
+        SockDiag *diag;
+        Identify *identify;
+        CollisionSet *set;
+        const Config *config;
+        PortSet tcp_ports, udp_ports;
+        DiagFilter *tcp_look, *udp_look, *tcp_connections;
+        OwnerSeen *owners; /* at the last look, sorted */
+        size_t n_owners;
+
+        int events_fd;
+        sd_event_source *events_source, *tick_source, *verify_source;
+        PortSet tcp_freed, udp_freed; /* while one batch of events is read */
+        bool verify_wanted;
+
+        uint64_t generation;
+        uint64_t sweep_due, sweep_allowed, verify_allowed; /* CLOCK_MONOTONIC */
+        uint64_t look_cost;                                /* CPU time */
+        int trouble[_TROUBLE_MAX];
+        WatchStats stats;
+        SockDiagStats diag_stats;
+        uint64_t events_lost;
+};
+
+static inline uint64_t now_usec(clockid_t clock)
+{
+        struct timespec ts;
+
+        (void) clock_gettime(clock, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* watch-report.c: what is told, each once. */
+void watch_tell_trouble(Watch *w, Trouble t, int error);
+void watch_end_collision(Watch *w, CollisionEntry *x);
+/* After a pass: what is new begins, what is gone ends. True: some were missed, and a full pass has
+ * to say that they are gone. */
+bool watch_conclude(Watch *w, const Pass *p);
+/* Reports who was seen at this look or the last. Takes the pass's list. */
+void watch_report_owners(Watch *w, Pass *p);
+
+/* watch-events.c: nothing to do where they are open already. */
+int watch_open_events(Watch *w);
+void watch_close_events(Watch *w);
+
+/* watch.c: a full pass over the ports with collisions, soon. */
+void watch_want_verify(Watch *w, uint64_t delay);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Questions about one port, with a dump of its own. */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "base/grow.h"
+#include "daemon/watch/watch-private.h"
+
+/* A server that closed more connections than that first has them destroyed in several rounds. */
+#define REMAINS_MAX 16384u
+
+typedef struct Query {
+        Watch *watch;
+        const Reservation *reservation;
+        const Endpoint *endpoint;
+        Tristate answer;
+        Socket *rows;
+        size_t n_rows, n_rows_allocated;
+} Query;
+
+static int on_owner_row(const Socket *s, void *userdata)
+{
+        Query *q = userdata;
+        Pass p = {
+                .identify = q->watch->identify,
+                .ops = &q->watch->ops,
+                .userdata = q->watch->userdata,
+        };
+
+        switch (pass_judge(&p, q->reservation, q->endpoint, s)) {
+        case KIND_OWNER:
+                q->answer = TRI_YES;
+                break;
+        case KIND_UNKNOWN:
+                if (q->answer == TRI_NO)
+                        q->answer = TRI_UNKNOWN;
+                break;
+        default:
+                break;
+        }
+        return 0;
+}
+
+static int dump_port(Watch *w, const Endpoint *e, uint16_t port, uint32_t states, SockDiagRow row,
+                     Query *q)
+{
+        _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
+        PortSet ports = {};
+        int r;
+
+        portset_add(&ports, port);
+        r = diag_filter_new(&ports, false, &filter);
+        if (r < 0)
+                return r;
+        return sock_diag_dump(w->diag, e->protocol, states, filter, row, q);
+}
+
+Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
+{
+        Query q = { .watch = w, .reservation = r, .endpoint = e, .answer = TRI_NO };
+        uint32_t states = e->protocol == IPPROTO_UDP ? SOCK_DIAG_ALL : SOCK_DIAG_LISTENERS;
+
+        return dump_port(w, e, port, states, on_owner_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
+}
+
+/* TIME_WAIT, or FIN_WAIT2 that no process has: the kernel keeps both in the same small socket. */
+static int on_remains_row(const Socket *s, void *userdata)
+{
+        Query *q = userdata;
+
+        if (s->inode != 0 || !endpoint_meets_address(q->endpoint, &s->local, s->v6only) ||
+            q->n_rows >= REMAINS_MAX)
+                return 0;
+        if (!GROW(q->rows, q->n_rows_allocated, q->n_rows + 1))
+                return -ENOMEM;
+        q->rows[q->n_rows++] = *s;
+        return 0;
+}
+
+int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port)
+{
+        Query q = { .watch = w, .endpoint = e };
+        int n = 0, r;
+
+        if (e->protocol != IPPROTO_TCP)
+                return 0;
+        r = dump_port(w, e, port,
+                      SOCK_DIAG_STATE(SOCKET_TIME_WAIT) | SOCK_DIAG_STATE(SOCKET_FIN_WAIT2),
+                      on_remains_row, &q);
+        for (size_t i = 0; r >= 0 && i < q.n_rows; i++) {
+                r = sock_diag_destroy(w->diag, q.rows + i);
+                if (r == -ENOENT) /* it went by itself */
+                        r = 0;
+                else if (r >= 0)
+                        n++;
+        }
+        free(q.rows);
+        return n > 0 || r >= 0 ? n : r;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the watch tells: collisions begin once and end once, owners are seen, something cannot be
+ * seen. */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/watch/watch-private.h"
+
+void watch_tell_trouble(Watch *w, Trouble t, int error)
+{
+        static const char *const names[_TROUBLE_MAX] = {
+                [TROUBLE_TCP] = "TCP sockets",
+                [TROUBLE_UDP] = "UDP sockets",
+                [TROUBLE_EVENTS] = "destroy events",
+                [TROUBLE_LOST] = "lost destroy events",
+        };
+        const char *text = NULL;
+
+        if (w->trouble[t] == error)
+                return;
+        w->trouble[t] = error;
+        if (error == -EPROTONOSUPPORT)
+                text = t == TROUBLE_UDP ? "the kernel does not list them: modprobe udp_diag"
+                                        : "the kernel does not list them: modprobe tcp_diag";
+        else if (error == -ENOBUFS)
+                text = "more came than the receive buffer holds; looking again";
+        else if (error < 0)
+                text = strerror(-error);
+        if (w->ops.degraded)
+                w->ops.degraded(names[t], text, w->userdata);
+}
+
+void watch_end_collision(Watch *w, CollisionEntry *x)
+{
+        collision_set_remove(w->set, x);
+        if (x->announced && w->ops.end)
+                w->ops.end(&x->collision, now_usec(CLOCK_MONOTONIC) - x->begin_usec, w->userdata);
+        collision_entry_free(x);
+}
+
+static void begin_collision(Watch *w, CollisionEntry *x)
+{
+        Holder *h = &x->collision.holder;
+        Holder named;
+
+        holder_init(&named);
+        /* Without memory for the names it is told without them. */
+        if (identify_holder(w->identify, &h->socket, h->kind, &named) >= 0) {
+                named.socket = h->socket;
+                named.kind = h->kind;
+                *h = named;
+        }
+        if (h->since_usec == 0)
+                h->since_usec = now_usec(CLOCK_REALTIME);
+        x->begin_usec = now_usec(CLOCK_MONOTONIC);
+        x->announced = true;
+        if (w->ops.begin)
+                w->ops.begin(&x->collision, w->userdata);
+}
+
+/* Would the pass have seen it, if it were still there? A bound or listening TCP socket may be
+ * connected by now. */
+static bool could_see(const Pass *p, const CollisionEntry *x)
+{
+        const Socket *s = &x->collision.holder.socket;
+
+        if (s->protocol == IPPROTO_UDP)
+                return p->udp_error >= 0;
+        if (p->tcp_error < 0)
+                return false;
+        return p->saw_connections || s->state == SOCKET_LISTEN || s->state == SOCKET_CLOSE;
+}
+
+bool watch_conclude(Watch *w, const Pass *p)
+{
+        bool suspects = false;
+
+        for (CollisionEntry *x = collision_set_first(w->set), *next; x; x = next) {
+                bool all_states =
+                        p->saw_connections || x->collision.endpoint->protocol == IPPROTO_UDP;
+
+                next = x->next;
+                if (x->seen == p->generation)
+                        x->suspect = false;
+                else if (could_see(p, x)) {
+                        if (x->suspect && all_states) {
+                                watch_end_collision(w, x);
+                                continue;
+                        }
+                        x->suspect = true;
+                }
+                suspects = suspects || x->suspect;
+        }
+        for (CollisionEntry *x = p->fresh, *next; x; x = next) {
+                next = x->next;
+                begin_collision(w, x);
+        }
+        return suspects;
+}
+
+/* Of a protocol that could not be seen, nothing is known. */
+void watch_report_owners(Watch *w, Pass *p)
+{
+        OwnerSeen *before = w->owners, *now = p->owners;
+        size_t n_before = w->n_owners, n_now = p->n_owners, i = 0, k = 0;
+
+        w->owners = TAKE_PTR(p->owners);
+        w->n_owners = n_now;
+        while (w->ops.owner && (i < n_before || k < n_now)) {
+                int c = i >= n_before ? 1
+                        : k >= n_now  ? -1
+                                      : owner_seen_compare(before + i, now + k);
+                const OwnerSeen *o = c < 0 ? before + i : now + k;
+                int error = o->endpoint->protocol == IPPROTO_UDP ? p->udp_error : p->tcp_error;
+
+                i += c <= 0;
+                k += c >= 0;
+                if (c >= 0 || error >= 0)
+                        w->ops.owner(o->reservation, o->endpoint, o->port, c >= 0, w->userdata);
+        }
+        free(before);
+}
