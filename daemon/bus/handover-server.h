@@ -5,6 +5,8 @@
  * At most 64 connections, 5 s each; uid 0 or the reservation's User= by peer credentials; a peer in the cgroup of another unit is
  * refused where that can be read; default deny. Nothing here blocks for a peer. */
 
+#include <stdbool.h>
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include "base/cleanup.h"

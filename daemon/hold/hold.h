@@ -3,19 +3,29 @@
 
 /* The hold layer: a socket kept bound on an endpoint while its owner is away.
  *
- *             bind ok                 owner starts               owner has bound
- *  pending ────────────▶ exclusive ───────────────▶ sharing ───────────────────▶ in-use (exclusive for everybody else)
- *     ▲  EADDRINUSE           ▲                                                     │ owner stops, crashes
- *     └───────────────────────┴─────────────────────────────────────────────────────┘
+ *             bind ok              owner starts             owner has bound
+ *  pending ────────────▶ exclusive ─────────────▶ sharing ─────────────────▶ in-use
+ *     ▲  EADDRINUSE           ▲                                                │ owner stops,
+ * crashes └───────────────────────┴────────────────────────────────────────────────┘
  *
- * One Hold a port, protocol and address. shared: always sharing. ReuseAddress=no: closed at start, pending until taken back at stop.
- * always: sharing as long as the owner runs. Endpoints of Hold=listen have a Hold here only without systemd (state listening). */
+ * in-use is exclusive again, for everybody but the owner who is in.
+ *
+ * One Hold a port, protocol and address. shared: always sharing. ReuseAddress=no: closed at start,
+ * pending (error 0) until the owner has bound, taken back at stop. always: sharing as long as the
+ * owner runs. Endpoints of Hold=listen have a Hold here only without systemd (state listening).
+ *
+ * An owner that was started and neither binds nor stops: its holds go on sharing while it is alive,
+ * since a database may take longer to recover than any timeout of ours. They go back to exclusive
+ * when owner_alive() says that it is gone; where that cannot be told, after 10 minutes.
+ *
+ * No op may call hold_set_apply() or hold_set_free(). */
 
 #include <systemd/sd-event.h>
 
 #include "base/cleanup.h"
-#include "model/config.h"
 #include "kernel/placeholder.h"
+#include "model/config.h"
+#include "model/observation.h"
 
 typedef enum HoldState {
         HOLD_STATE_NONE,
@@ -26,12 +36,14 @@ typedef enum HoldState {
         HOLD_STATE_LISTENING,
 } HoldState;
 
-const char *hold_state_to_string(HoldState s); /* "none", "pending", "exclusive", "sharing", "in-use", "listening" */
+/* "none", "pending", "exclusive", "sharing", "in-use", "listening". */
+const char *hold_state_to_string(HoldState s);
 
 typedef struct Hold Hold;
 typedef struct HoldSet HoldSet;
 
-/* What a hold tells; the endpoint's address decides, not the pointer: it lives until the next hold_set_apply(). */
+/* What a hold tells; the endpoint's address decides, not the pointer: it lives until the next
+ * hold_set_apply(). */
 typedef struct HoldEvent {
         const Reservation *reservation;
         const Endpoint *endpoint;
@@ -42,40 +54,53 @@ typedef struct HoldEvent {
 typedef struct HoldOps {
         /* After each change of state. pending->exclusive is a claim. */
         void (*changed)(const HoldEvent *e, void *userdata);
-        /* Has the owner bound this endpoint's port? Asked every 20 ms after a start at first, then slower. TRI_UNKNOWN: cannot tell. */
-        Tristate (*owner_bound)(const Reservation *r, const Endpoint *e, uint16_t port, void *userdata);
-        /* A claim failed with EADDRINUSE. Destroys TIME_WAIT rows that stand in the way (whatever Evict= says); true: try again now. */
-        bool (*clear_remains)(const Reservation *r, const Endpoint *e, uint16_t port, void *userdata);
-        /* Keep this fd over our restart, or no longer. name: at most 4 characters. May be NULL (no systemd). */
+        /* Has the owner bound this endpoint's port? Asked every 20 ms after a start at first, then
+         * slower. TRI_UNKNOWN: cannot tell; then the kernel is asked whether anybody listens. */
+        Tristate (*owner_bound)(const Reservation *r, const Endpoint *e, uint16_t port,
+                                void *userdata);
+        /* A claim failed with EADDRINUSE. Destroys TIME_WAIT rows that stand in the way (whatever
+         * Evict= says); true: try again now. */
+        bool (*clear_remains)(const Reservation *r, const Endpoint *e, uint16_t port,
+                              void *userdata);
+        /* Keep this fd over our restart, or no longer. name: at most 4 characters. May be NULL (no
+         * systemd). */
         void (*store)(int fd, const char *name, void *userdata);
         void (*unstore)(const char *name, void *userdata);
+        /* Has the owner, once started, still any process? Asked each second where it takes long to
+         * bind. May be NULL: cannot tell. */
+        Tristate (*owner_alive)(const Reservation *r, void *userdata);
 } HoldOps;
 
 /* listen_here: Hold=listen endpoints are listened on by us (no systemd). */
-int hold_set_new(sd_event *event, bool listen_here, const HoldOps *ops, void *userdata, HoldSet **ret);
+int hold_set_new(sd_event *event, bool listen_here, const HoldOps *ops, void *userdata,
+                 HoldSet **ret);
 HoldSet *hold_set_free(HoldSet *s); /* closes the sockets (the fd store keeps its copies) */
 DEFINE_CLEANUP(HoldSet, hold_set_free);
 
-/* Before the first apply: a socket that came back from the fd store, under its name. Taken over in every case: what no endpoint
- * wants is closed and unstored by the next apply. */
+/* Before the first apply: a socket that came back from the fd store, under its name. Taken over in
+ * every case: what no endpoint wants is closed and unstored by the next apply. */
 int hold_set_adopt_consume_fd(HoldSet *s, int fd, const char *name);
 
-/* Reconciles with a configuration, which must outlive the next apply: an endpoint that did not change keeps its socket and state;
- * new ones are bound (or pending); those gone are closed. Mistakes of single ones (EMFILE …) leave them pending and are returned
- * through hold_error(). -ENOMEM. */
+/* Reconciles with a configuration, which must outlive the next apply: an endpoint that did not
+ * change keeps its socket and state; new ones are bound (or pending); those gone are closed.
+ * Mistakes of single ones (EMFILE …) leave them pending and are returned through hold_error().
+ * -ENOMEM. */
 int hold_set_apply(HoldSet *s, const Config *c);
 
-/* The owner starts: its holds share (or close, ReuseAddress=no) before this returns. The number of endpoints that could not
- * be opened since somebody else has them (pending), or -errno. */
+/* The owner starts: its holds share (or close, ReuseAddress=no) before this returns. The number of
+ * endpoints that could not be opened since somebody else has them (pending), or -errno. */
 int hold_set_owner_starts(HoldSet *s, const Reservation *r);
-/* The owner has stopped, or its start failed: back to exclusive. Retries by itself where sockets linger. */
+/* The owner has stopped, or its start failed: back to exclusive. Retries by itself where sockets
+ * linger. */
 int hold_set_owner_stopped(HoldSet *s, const Reservation *r);
 
-/* A socket on that port was destroyed: pending holds on it are claimed, in-use ones ask whether the owner is gone. */
+/* A socket on that port was destroyed: pending holds on it are claimed, in-use ones ask whether the
+ * owner is gone. */
 void hold_set_port_freed(HoldSet *s, int protocol, uint16_t port);
 
 /* From a scan: the owner is (not) seen bound. */
-void hold_set_owner_seen(HoldSet *s, const Reservation *r, const Endpoint *e, uint16_t port, bool bound);
+void hold_set_owner_seen(HoldSet *s, const Reservation *r, const Endpoint *e, uint16_t port,
+                         bool bound);
 
 /* Is that one of our sockets? By cookie where known, else inode. O(1). */
 bool hold_set_is_ours(const HoldSet *s, uint64_t cookie, uint32_t inode);
@@ -83,7 +108,8 @@ bool hold_set_is_ours(const HoldSet *s, uint64_t cookie, uint32_t inode);
 /* NULL: no hold there. */
 Hold *hold_set_find(const HoldSet *s, const Endpoint *e, uint16_t port);
 HoldState hold_state(const Hold *h);
-int hold_error(const Hold *h); /* why it is pending: 0 or -EADDRINUSE, -EMFILE … */
-int hold_fd(const Hold *h);    /* -1 while pending; stays the Hold's */
+int hold_error(
+        const Hold *h); /* why it is pending: 0 (room for the owner) or -EADDRINUSE, -EMFILE … */
+int hold_fd(const Hold *h); /* -1 where there is none; stays the Hold's */
 size_t hold_set_count(const HoldSet *s);
 size_t hold_set_pending(const HoldSet *s);

@@ -6,13 +6,15 @@
 #include "model/config.h"
 
 typedef struct ConfigPaths {
-        const char *main;         /* the file asked for (--config), or NULL: the search path of design.md */
-        const char *root;         /* prefix for every path, "" for the real ones; for tests and the generator */
+        const char *main; /* the file asked for (--config), or NULL: the search path of design.md */
+        const char *
+                root; /* prefix for every path, "" for the real ones; for tests and the generator */
 } ConfigPaths;
 
-/* Reads main file and drop-ins (FILE.d/ beside --config FILE; else the search path) and finishes the Config. A missing main
- * file is an empty one, unless asked for by name: -ENOENT. Mistakes in content are in *ret's errors, never a failure here;
- * -EFBIG, -EACCES … of a single file are an error entry too. -ENOMEM. */
+/* Reads main file and drop-ins (FILE.d/ beside --config FILE; else the search path) and finishes
+ * the Config. A missing main file is an empty one, unless asked for by name: -ENOENT. Mistakes in
+ * content are in *ret's errors, never a failure here; -EFBIG, -EACCES … of a single file are an
+ * error entry too. -ENOMEM. */
 int config_load(const ConfigPaths *paths, Config **ret);
 
 /* Reads one file and no drop-ins, as for applied.conf (allows Source=). -ENOENT. */
@@ -21,5 +23,6 @@ int config_load_applied(const char *path, Config **ret);
 /* Writes RUNTIME/applied.conf (0644), by rename. */
 int config_save_applied(const Config *c, const char *path);
 
-/* Prints "FILE:LINE: message" for each error and warning; "warning: " before the latter's message. */
+/* Prints "FILE:LINE: message" for each error and warning; "warning: " before the latter's message.
+ */
 void config_print_diagnostics(const Config *c, FILE *f);

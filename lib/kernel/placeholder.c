@@ -182,7 +182,8 @@ int placeholder_exclude(int fd, bool *ret_scrubbed)
         return r;
 }
 
-int placeholder_probe(const Endpoint *e, uint16_t port)
+/* Tries a bind beside ours and gives it up again. 1: refused, 0: it succeeded. */
+static int try_bind(const Endpoint *e, uint16_t port, bool reuseport)
 {
         _cleanup_(closep) int fd = -1;
         struct sockaddr_storage address;
@@ -195,12 +196,24 @@ int placeholder_probe(const Endpoint *e, uint16_t port)
         r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         if (r < 0)
                 return r;
-        r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-        if (r < 0)
-                return r;
+        if (reuseport) {
+                r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+                if (r < 0)
+                        return r;
+        }
         if (bind(fd, (const struct sockaddr *) &address, size) < 0)
                 return errno == EADDRINUSE ? 1 : -errno;
         return 0;
+}
+
+int placeholder_probe(const Endpoint *e, uint16_t port)
+{
+        return try_bind(e, port, true);
+}
+
+int placeholder_has_listener(const Endpoint *e, uint16_t port)
+{
+        return try_bind(e, port, false);
 }
 
 int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd)
@@ -250,13 +263,25 @@ int placeholder_listen(const Endpoint *e, uint16_t port, int *ret_fd)
         return BIND_OK;
 }
 
+int placeholder_identity(int fd, uint64_t *ret_cookie, uint32_t *ret_inode)
+{
+        socklen_t size = sizeof(*ret_cookie);
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, &size) < 0)
+                *ret_cookie = 0;
+        *ret_inode = (uint32_t) st.st_ino;
+        return 0;
+}
+
 int placeholder_describe(int fd, PlaceholderInfo *ret)
 {
         PlaceholderInfo info = {};
         struct sockaddr_storage ss;
-        socklen_t size = sizeof(ss), cookie_size = sizeof(info.cookie);
+        socklen_t size = sizeof(ss);
         int r, domain, v6only = 0, listening, sharing;
-        struct stat st;
 
         r = get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
         if (r < 0)
@@ -270,7 +295,7 @@ int placeholder_describe(int fd, PlaceholderInfo *ret)
                 return -EPROTONOSUPPORT;
 
         memset(&ss, 0, sizeof(ss));
-        if (getsockname(fd, (struct sockaddr *) &ss, &size) < 0 || fstat(fd, &st) < 0)
+        if (getsockname(fd, (struct sockaddr *) &ss, &size) < 0)
                 return -errno;
         r = address_from_sockaddr(&ss, &info.address, &info.port);
         if (r < 0)
@@ -288,13 +313,10 @@ int placeholder_describe(int fd, PlaceholderInfo *ret)
         r = get_int(fd, SOL_SOCKET, SO_REUSEADDR, &sharing);
         if (r < 0)
                 return r;
-        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &info.cookie, &cookie_size) < 0)
-                info.cookie = 0;
 
         info.v6only = v6only;
         info.listening = listening;
         info.sharing = sharing;
-        info.inode = (uint32_t) st.st_ino;
         *ret = info;
         return 0;
 }

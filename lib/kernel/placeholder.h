@@ -57,6 +57,14 @@ int placeholder_exclude(int fd, bool *ret_scrubbed);
  * be tried. */
 int placeholder_probe(const Endpoint *e, uint16_t port);
 
+/* Does somebody listen at an address that meets the endpoint's? For TCP, and only while ours lets
+ * SO_REUSEADDR binds in: such a bind then fails for nothing but a listener. 1: yes, 0: no, -errno:
+ * could not be tried. */
+int placeholder_has_listener(const Endpoint *e, uint16_t port);
+
+/* By what sock_diag(7) names it: cookie (0: kernel older than 4.12) and inode. */
+int placeholder_identity(int fd, uint64_t *ret_cookie, uint32_t *ret_inode);
+
 /* What an adopted fd is, from the socket itself. */
 typedef struct PlaceholderInfo {
         int protocol;
@@ -65,8 +73,6 @@ typedef struct PlaceholderInfo {
         uint16_t port;
         bool listening;
         bool sharing;
-        uint64_t cookie; /* 0: kernel older than 4.12 */
-        uint32_t inode;
 } PlaceholderInfo;
 
 /* -ENOTSOCK, -EAFNOSUPPORT, -EPROTONOSUPPORT: not one of ours. */

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "model/unit-name.h"
+
 /* The canonical name of a unit that may be an alias ("redis.service" -> "redis-server.service"), by the symbolic links in
  * systemd's unit search path below root (""). Templates: "a@x.service" follows "a@.service". malloc'ed; a copy of name when there
  * is no file. -ELOOP. */
@@ -15,6 +17,3 @@ bool unit_exists(const char *root, const char *name);
 
 /* The last value of SECTION's KEY over the unit's file and drop-ins; "" resets. malloc'ed, NULL where unset. -ENOENT: no unit. */
 int unit_get(const char *root, const char *name, const char *section, const char *key, char **ret);
-
-/* Valid as a unit name with suffix, as systemd.unit(5). */
-bool unit_name_valid(const char *name);

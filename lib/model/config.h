@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the administrator declared: [Daemon], reservations, pools, and every mistake found on the way. Pure: text comes from
- * kernel/config-file.h line by line through config_set(); config_finish() then judges the whole.
+/* What the administrator declared: [Daemon], reservations, pools, and every mistake found on the
+ * way. Pure: text comes from kernel/config-file.h line by line through config_set();
+ * config_finish() then judges the whole.
  *
- * Shape of use: config_new(); config_section()/config_set() per line; config_finish(); read-only from there on. Names of
- * /etc/services and users are looked up through ConfigOps, so that this file touches nothing outside. */
+ * Shape of use: config_new(); config_section()/config_set() per line; config_finish(); read-only
+ * from there on. Names of /etc/services and users are looked up through ConfigOps, so that this
+ * file touches nothing outside. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "model/reservation.h"
@@ -42,14 +45,15 @@ typedef struct ConfigOps {
 } ConfigOps;
 
 typedef struct ConfigDaemon {
-        uint64_t scan_interval_usec;    /* ScanIntervalSec=, 1s */
-        unsigned scan_budget_percent;   /* ScanBudgetPercent=, 1 */
-        bool socket_units;              /* SocketUnits=, yes */
-        unsigned ephemeral_floor;       /* EphemeralFloor=, 4096 */
-        uint64_t alert_interval_usec;   /* AlertIntervalSec=, 10s: at most one alert a reservation and kind in that time */
+        uint64_t scan_interval_usec;  /* ScanIntervalSec=, 1s */
+        unsigned scan_budget_percent; /* ScanBudgetPercent=, 1 */
+        bool socket_units;            /* SocketUnits=, yes */
+        unsigned ephemeral_floor;     /* EphemeralFloor=, 4096 */
+        uint64_t alert_interval_usec; /* AlertIntervalSec=, 10s: at most one alert a reservation and
+                                         kind in that time */
         char *alert_unit;
         Exclusive exclusive;
-        bool exclusive_keep;            /* ExclusiveOnExit= */
+        bool exclusive_keep; /* ExclusiveOnExit= */
         char *portserver_socket;
         char *portreserve_directory;
         char *metrics_file;
@@ -63,8 +67,8 @@ struct Config {
         size_t n_pools, n_pools_allocated;
         Diagnostic *errors;
         size_t n_errors, n_errors_allocated;
-        size_t n_errors_dropped;    /* beyond 1,000 they are only counted */
-        Diagnostic *warnings;       /* keys without effect in this build, and the like */
+        size_t n_errors_dropped; /* beyond 1,000 they are only counted */
+        Diagnostic *warnings;    /* keys without effect in this build, and the like */
         size_t n_warnings, n_warnings_allocated;
         struct ConfigPrivate *private;
 };
@@ -73,31 +77,55 @@ int config_new(const ConfigOps *ops, Config **ret);
 Config *config_free(Config *c);
 DEFINE_CLEANUP(Config, config_free);
 
-/* A section header was met. file is copied once and shared. -ENOMEM only: mistakes go to c->errors. */
+/* A section header was met. file is copied once and shared. -ENOMEM only: mistakes go to c->errors.
+ */
 int config_section(Config *c, const char *file, unsigned line, const char *section);
 
 /* KEY=VALUE in the section last opened. Same errors. */
 int config_set(Config *c, const char *file, unsigned line, const char *key, const char *value);
 
+/* A line that goes on with the value of KEY= before it: one more item of a list, a mistake for keys
+ * of one value. */
+int config_continue(Config *c, const char *file, unsigned line, const char *key, const char *value);
+
+/* A new file: no section is open. And a header that was a mistake: what follows belongs to nothing.
+ */
+void config_begin_file(Config *c);
+void config_skip_section(Config *c);
+
+/* This is applied.conf: Source=FILE:LINE is a key. */
+void config_allow_source(Config *c);
+
 /* Records a mistake, or a remark that does not count as one. */
-int config_error(Config *c, const char *file, unsigned line, const char *format, ...) _printf_(4, 5);
+int config_error(Config *c, const char *file, unsigned line, const char *format, ...)
+        _printf_(4, 5);
 int config_warn(Config *c, const char *file, unsigned line, const char *format, ...) _printf_(4, 5);
 
-/* All lines are in: fills defaults, drops what contradicts (overlaps, pools, caps), builds the index by port. -ENOMEM. */
+/* All lines are in: fills defaults, drops what contradicts (overlaps, pools, caps), builds the
+ * index by port. -ENOMEM. */
 int config_finish(Config *c);
 
-/* All that the kernel's list must hold for it: reservations and pools. */
+/* All that the kernel's list must hold for it: the ports of the reservations. (Pools have no effect
+ * in this build.) */
 void config_ports(const Config *c, PortSet *ret);
 
 Reservation *config_find(const Config *c, const char *name);
 
-/* Visits the endpoints that have this protocol and port. *iterator starts at 0. False: no more. O(1) to the first. */
+/* Visits the endpoints that have this protocol and port. *iterator starts at 0. False: no more.
+ * O(1) to the first. */
 bool config_lookup(const Config *c, int protocol, uint16_t port, unsigned *iterator,
                    const Reservation **ret_reservation, const Endpoint **ret_endpoint);
 
-/* Writes it as applied.conf: canonical text that reads back to an equal Config, with Source=FILE:LINE kept per reservation
- * (a key that only applied.conf may have), without the mistakes. The caller frees. */
+/* Writes it as applied.conf: canonical text that reads back to an equal Config, with
+ * Source=FILE:LINE kept per reservation (a key that only applied.conf may have), without the
+ * mistakes. The caller frees. */
 int config_format(const Config *c, char **ret, size_t *ret_size);
+
+/* "ListenStream=[::1]:80" and a newline; unit: for a unit file, where "%" is doubled. */
+void config_format_listen(const Endpoint *e, bool unit, FILE *f);
+
+/* The same declarations? Places (file, line), mistakes and remarks do not count. */
+bool config_equal(const Config *a, const Config *b);
 
 #define CONFIG_FOREACH_RESERVATION(c, r)                                                           \
         for (size_t _i = 0; _i < (c)->n_reservations; _i++)                                        \

@@ -5,60 +5,16 @@
 #include <string.h>
 #include <time.h>
 
-/* How many bytes the UTF-8 character at s has, 0 where there is none: RFC 3629, so no overlong
- * forms, no surrogates, nothing above U+10FFFF. The terminating NUL is never read past. */
-static size_t utf8_length(const unsigned char *s)
-{
-        size_t n;
-
-        if (s[0] < 0x80)
-                return 1;
-        if (s[0] >= 0xc2 && s[0] <= 0xdf)
-                n = 2;
-        else if (s[0] >= 0xe0 && s[0] <= 0xef)
-                n = 3;
-        else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-                n = 4;
-        else
-                return 0;
-
-        for (size_t i = 1; i < n; i++)
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-            (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-                return 0;
-        return n;
-}
+#include "base/printable.h"
 
 json_t *json_text(const char *s)
 {
-        static const char hex[] = "0123456789abcdef";
-        _cleanup_(freep) char *buf = NULL;
-        char *out;
+        _cleanup_(freep) char *text = NULL;
 
         if (!s)
                 return json_null();
-
-        buf = malloc(strlen(s) * 4 + 1);
-        if (!buf)
-                return NULL;
-        out = buf;
-        while (*s) {
-                size_t n = utf8_length((const unsigned char *) s);
-
-                if (n > 0) {
-                        out = mempcpy(out, s, n);
-                        s += n;
-                        continue;
-                }
-                *out++ = '\\';
-                *out++ = 'x';
-                *out++ = hex[(unsigned char) *s >> 4];
-                *out++ = hex[(unsigned char) *s & 15];
-                s++;
-        }
-        return json_stringn_nocheck(buf, (size_t) (out - buf));
+        text = printable(s);
+        return text ? json_string(text) : NULL;
 }
 
 const char *time_format(uint64_t realtime_usec, char buf[static TIME_TEXT_MAX])
@@ -98,13 +54,12 @@ json_t *json_from_holder(const Holder *h)
                 "local", address_text(&s->local, s->local_port), "remote",
                 address_text(&s->remote, s->remote_port), "unit", json_text(h->unit), "cgroup",
                 json_text(h->cgroup), "pid", h->pid > 0 ? json_integer(h->pid) : json_null(), "exe",
-                json_text(h->exe), "uid",
-                s->inode != 0 || s->uid != 0 ? json_integer(s->uid) : json_null(), "since",
+                json_text(h->exe), "uid", socket_uid_known(s) ? json_integer(s->uid) : json_null(),
+                "since",
                 h->since_usec > 0 ? json_text(time_format(h->since_usec, since)) : json_null());
 }
 
-/* "FILE:LINE", or null. */
-static json_t *source_text(const char *file, unsigned line)
+json_t *json_source(const char *file, unsigned line)
 {
         _cleanup_(freep) char *text = NULL;
 
@@ -121,7 +76,7 @@ json_t *json_from_reservation(const Reservation *r)
 {
         return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name", json_text(r->name), "unit",
                          json_text(r->unit), "user", json_text(r->user), "source",
-                         source_text(r->file, r->line), "hold",
+                         json_source(r->file, r->line), "hold",
                          json_text(hold_mode_to_string(r->hold)), "exclusive",
                          json_text(exclusive_to_string(r->exclusive)), "enforced", 0);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The JSON shapes of the interface (portreservectl(1), "JSON"). Every function returns a new reference, or NULL: no memory.
- * Keys are never renamed, only added. */
+/* The JSON shapes of the interface (portreservectl(1), "JSON"). Every function returns a new
+ * reference, or NULL: no memory. Keys are never renamed, only added. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -10,17 +10,22 @@
 #include "model/holder.h"
 #include "model/reservation.h"
 
-/* A string, or null for NULL. Bytes that are no UTF-8 are written as \xNN, since JSON knows nothing else: names of files,
- * programs and units may have any. */
+/* A string, or null for NULL. Control characters and bytes that are no UTF-8, which JSON does not
+ * know, stand as "\xNN" (base/printable.h): names of files, programs and units may have any. */
 json_t *json_text(const char *s);
 
-/* A HOLDER. What is not known is null: pid 0, since 0, ports 0, and the uid 0 of a row without inode. */
+/* "FILE:LINE", or null for NULL. */
+json_t *json_source(const char *file, unsigned line);
+
+/* A HOLDER. What is not known is null: pid 0, since 0, ports 0, and a uid that is none
+ * (socket_uid_known()). */
 json_t *json_from_holder(const Holder *h);
 
 /* A RES without its "endpoints" array, which the caller fills with EPs. */
 json_t *json_from_reservation(const Reservation *r);
 
-/* An EP for port..last of e. The address is "*" where it is any of both families. collision: a HOLDER (stolen) or NULL. */
+/* An EP for port..last of e. The address is "*" where it is any of both families. collision: a
+ * HOLDER (stolen) or NULL. */
 json_t *json_from_endpoint(const Endpoint *e, uint16_t port, uint16_t last, const char *state,
                            bool reserved, json_t *collision);
 

@@ -58,6 +58,5 @@ typedef struct Observation {
         bool ours;               /* one of our own placeholders or listeners, by cookie or inode */
         bool pid1_listener;      /* a listener of a .socket unit generated for the reservation */
         Tristate owner;          /* does its cgroup or uid belong to the owner? */
-        bool listener_legitimate; /* the owner, PID 1 or we listen on its local port: it may have been accepted. For what remains of a
-                                     connection, a hold of ours there is enough */
+        bool listener_legitimate; /* the owner, PID 1 or we listen on its local port: it may have been accepted */
 } Observation;

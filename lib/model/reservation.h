@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cleanup.h"
 #include "model/endpoint.h"
 #include "model/portset.h"
 
@@ -48,31 +49,39 @@ typedef struct SocketKey {
 
 typedef struct Reservation {
         char *name;
-        char *unit;          /* the owner: Unit= as written, else NAME.service; NULL where only User= is given */
-        bool unit_explicit;  /* Unit= was written */
-        char *user;          /* User=, or NULL */
-        uid_t uid;           /* of user; UID_INVALID without */
+        char *unit; /* the owner: Unit= as written, else NAME.service; NULL where only User= is
+                       given */
+        bool unit_explicit; /* Unit= was written */
+        char *user;         /* User=, or NULL */
+        uid_t uid;          /* of user; UID_INVALID without */
         HoldMode hold;
         bool hold_explicit;
         ReuseAddress reuse;
         Exclusive exclusive;
         Evict evict;
-        char *alert_unit;    /* AlertUnit=, or NULL */
-        char *description;   /* Description=, or NULL */
-        const char *file;    /* where the section was first opened; owned by the Config */
+        char *alert_unit;  /* AlertUnit=, or NULL */
+        char *description; /* Description=, or NULL */
+        const char *file;  /* where the section was first opened; owned by the Config */
         unsigned line;
 
         Endpoint *endpoints;
         size_t n_endpoints, n_endpoints_allocated;
-        SocketKey *socket_keys;
+        SocketKey *socket_keys; /* each key once */
         size_t n_socket_keys, n_socket_keys_allocated;
+
+        bool exclusive_explicit; /* Exclusive= was written here, not in [Daemon] */
+        bool damaged;            /* some of its lines were mistakes, and are left out */
+        const char *hold_file;   /* of the Hold= line */
+        unsigned hold_line;
 } Reservation;
 
 #define UID_INVALID ((uid_t) -1)
 
 Reservation *reservation_free(Reservation *r);
+DEFINE_CLEANUP(Reservation, reservation_free);
 
-/* "none", "shared" …; NULL-terminated tables in reservation.c. The from_ functions return -EINVAL. */
+/* "none", "shared" …; NULL-terminated tables in reservation.c. The from_ functions return -EINVAL.
+ */
 const char *hold_mode_to_string(HoldMode m);
 int hold_mode_from_string(const char *s);
 const char *reuse_address_to_string(ReuseAddress m);
@@ -82,12 +91,21 @@ int exclusive_from_string(const char *s);
 const char *evict_to_string(Evict m);
 int evict_from_string(const char *s);
 
-/* Letters, digits, "_ . @ -", 1 to 48 of them, not "Daemon". */
+/* Letters, digits, "_ . @ -", 1 to 48 of them, not "Daemon" or "Pool"; an '@' has something on both
+ * sides, as it makes the name of a template's instance. */
 bool reservation_name_valid(const char *s);
 
-/* How this endpoint is kept: hold of the reservation, but none for a Ports= line beside Hold=listen. */
+/* How this endpoint is kept: hold of the reservation, but none for a Ports= line beside
+ * Hold=listen. */
 HoldMode reservation_endpoint_hold(const Reservation *r, const Endpoint *e);
 
 /* The name of the generated unit: "portreserved-NAME.socket". */
 #define RESERVATION_UNIT_MAX (RESERVATION_NAME_MAX + 32)
 const char *reservation_socket_unit(const Reservation *r, char buf[static RESERVATION_UNIT_MAX]);
+
+/* The pass-through key of that name, or NULL. */
+const SocketKey *reservation_socket_key(const Reservation *r, const char *key);
+void reservation_remove_socket_key(Reservation *r, const char *key);
+
+/* The same declaration? Where it stands (file, line) does not count. */
+bool reservation_equal(const Reservation *a, const Reservation *b);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "kernel/config-file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/file.h"
+#include "base/grow.h"
+#include "kernel/config-text.h"
+#include "kernel/names.h"
+
+#define FILE_SIZE_MAX (10u << 20)
+#define FILE_NAME     "portreserved.conf"
+
+/* In order of rank. */
+static const char *const directories[] = { "/etc", "/run", "/usr/local/lib", "/usr/lib" };
+
+/* The file's text into c. Whatever keeps it from being read is a mistake at line 0. what is the
+ * name in messages. -ENOENT, -ENOMEM. */
+static int read_file(Config *c, const char *path, const char *what)
+{
+        _cleanup_(closep) int fd = -1;
+        _cleanup_(freep) char *text = NULL;
+        struct stat st;
+        size_t size;
+        int k;
+
+        /* Not blocking: a FIFO without a writer must not keep the boot waiting. */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                if (errno == ENOENT)
+                        return -ENOENT;
+                return config_error(c, what, 0,
+                                    "cannot be read: %s; correct its permissions, or remove it",
+                                    strerror(errno));
+        }
+        /* /dev/null is the empty file of choice. */
+        if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+                return 0;
+        if (!S_ISREG(st.st_mode))
+                return config_error(c, what, 0, "is %s; put a file in its place",
+                                    S_ISDIR(st.st_mode) ? "a directory" : "no file");
+
+        k = file_read_fd(fd, FILE_SIZE_MAX, &text, &size);
+        if (k == -ENOMEM)
+                return k;
+        if (k == -EFBIG)
+                return config_error(
+                        c, what, 0,
+                        "is larger than %u MiB, and left out whole; is it a configuration file?",
+                        FILE_SIZE_MAX >> 20);
+        if (k < 0)
+                return config_error(c, what, 0, "cannot be read: %s", strerror(-k));
+        return config_text_read(c, what, text, size);
+}
+
+/* A drop-in to read: name decides order and what overrides what. */
+typedef struct DropIn {
+        char *name;
+        char *path;
+        unsigned rank;
+} DropIn;
+
+typedef struct DropIns {
+        DropIn *items;
+        size_t n, n_allocated;
+} DropIns;
+
+static void drop_ins_deinit(DropIns *d)
+{
+        for (size_t i = 0; i < d->n; i++) {
+                free(d->items[i].name);
+                free(d->items[i].path);
+        }
+        free(d->items);
+}
+
+static int compare(const void *a, const void *b)
+{
+        const DropIn *x = a, *y = b;
+        int k = strcmp(x->name, y->name);
+
+        return k ? k : (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+/* Names of the *.conf files of a folder. A folder that cannot be read is a mistake, one that is not
+ * there is none. */
+static int collect(Config *c, const char *folder, unsigned rank, DropIns *d)
+{
+        struct dirent *entry;
+        int k = 0;
+        DIR *dir;
+
+        dir = opendir(folder);
+        if (!dir) {
+                if (errno == ENOENT || errno == ENOTDIR)
+                        return 0;
+                return config_error(c, folder, 0, "cannot be read: %s; correct its permissions",
+                                    strerror(errno));
+        }
+        while (k >= 0 && (entry = readdir(dir))) {
+                size_t n = strlen(entry->d_name);
+                DropIn i = { .rank = rank };
+
+                if (entry->d_name[0] == '.' || n <= strlen(".conf") ||
+                    strcmp(entry->d_name + n - strlen(".conf"), ".conf") != 0)
+                        continue;
+                i.name = strdup(entry->d_name);
+                if (!i.name || asprintf(&i.path, "%s/%s", folder, entry->d_name) < 0 ||
+                    !GROW(d->items, d->n_allocated, d->n + 1)) {
+                        free(i.name);
+                        k = -ENOMEM;
+                        break;
+                }
+                d->items[d->n++] = i;
+        }
+        closedir(dir);
+        return k;
+}
+
+/* Sorted by name; of one name the first folder's only. An empty file and a link to /dev/null mask
+ * by having nothing in them. */
+static int read_drop_ins(Config *c, DropIns *d, size_t root_length)
+{
+        if (d->n > 0)
+                qsort(d->items, d->n, sizeof(d->items[0]), compare);
+        for (size_t i = 0; i < d->n; i++) {
+                int k;
+
+                if (i > 0 && strcmp(d->items[i].name, d->items[i - 1].name) == 0)
+                        continue;
+                k = read_file(c, d->items[i].path, d->items[i].path + root_length);
+                if (k == -ENOENT)
+                        k = config_error(
+                                c, d->items[i].path + root_length, 0,
+                                "links to a file that is not there; remove it, or link it to "
+                                "/dev/null to mask others of its name");
+                if (k < 0)
+                        return k;
+        }
+        return 0;
+}
+
+/* The first that is there. */
+static int read_search_path(Config *c, const char *root)
+{
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                char path[PATH_MAX];
+                int k;
+
+                if ((size_t) snprintf(path, sizeof(path), "%s%s/%s", root, directories[i],
+                                      FILE_NAME) >= sizeof(path))
+                        return -ENAMETOOLONG;
+                k = read_file(c, path, path + strlen(root));
+                if (k != -ENOENT)
+                        return k;
+        }
+        return 0;
+}
+
+int config_load(const ConfigPaths *paths, Config **ret)
+{
+        _cleanup_(drop_ins_deinit) DropIns drop_ins = { 0 };
+        _cleanup_(config_freep) Config *c = NULL;
+        const char *root = paths && paths->root ? paths->root : "";
+        const char *main = paths ? paths->main : NULL;
+        char path[PATH_MAX];
+        int k;
+
+        k = config_new(&names_ops, &c);
+        if (k < 0)
+                return k;
+
+        if (main) {
+                if ((size_t) snprintf(path, sizeof(path), "%s%s.d", root, main) >= sizeof(path))
+                        return -ENAMETOOLONG;
+                k = collect(c, path, 0, &drop_ins);
+                path[strlen(path) - strlen(".d")] = 0;
+                if (k >= 0)
+                        k = read_file(c, path, main);
+        } else {
+                k = read_search_path(c, root);
+                for (unsigned i = 0; i < ELEMENTSOF(directories) && k >= 0; i++) {
+                        if ((size_t) snprintf(path, sizeof(path), "%s%s/%s.d", root, directories[i],
+                                              FILE_NAME) >= sizeof(path))
+                                return -ENAMETOOLONG;
+                        k = collect(c, path, i, &drop_ins);
+                }
+        }
+        if (k >= 0)
+                k = read_drop_ins(c, &drop_ins, strlen(root));
+        if (k >= 0)
+                k = config_finish(c);
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+int config_load_applied(const char *path, Config **ret)
+{
+        _cleanup_(config_freep) Config *c = NULL;
+        int k;
+
+        k = config_new(&names_ops, &c);
+        if (k < 0)
+                return k;
+        config_allow_source(c);
+        k = read_file(c, path, path);
+        if (k >= 0)
+                k = config_finish(c);
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+int config_save_applied(const Config *c, const char *path)
+{
+        _cleanup_(freep) char *text = NULL;
+        size_t size;
+        int k;
+
+        k = config_format(c, &text, &size);
+        if (k < 0)
+                return k;
+        return file_write_atomic(path, text, size, 0644);
+}
+
+static void print(const Diagnostic *d, const char *kind, FILE *f)
+{
+        if (d->line > 0)
+                fprintf(f, "%s:%u: %s%s\n", d->file, d->line, kind, d->message);
+        else
+                fprintf(f, "%s: %s%s\n", d->file, kind, d->message);
+}
+
+void config_print_diagnostics(const Config *c, FILE *f)
+{
+        for (size_t i = 0; i < c->n_errors; i++)
+                print(&c->errors[i], "", f);
+        if (c->n_errors_dropped > 0)
+                fprintf(f, "... and %zu more mistakes\n", c->n_errors_dropped);
+        for (size_t i = 0; i < c->n_warnings; i++)
+                print(&c->warnings[i], "warning: ", f);
+}

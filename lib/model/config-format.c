@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A Config as text that reads back to an equal one: applied.conf. Only what was declared is
+ * written, so that defaults stay defaults; names of services have become numbers. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/config-private.h"
+
+static void format_daemon(const Config *c, const Config *defaults, FILE *f)
+{
+        const ConfigDaemon *d = &c->daemon, *n = &defaults->daemon;
+
+        fputs("[Daemon]\n", f);
+        if (d->scan_interval_usec != n->scan_interval_usec)
+                fprintf(f, "ScanIntervalSec=%" PRIu64 "us\n", d->scan_interval_usec);
+        if (d->scan_budget_percent != n->scan_budget_percent)
+                fprintf(f, "ScanBudgetPercent=%u\n", d->scan_budget_percent);
+        if (d->socket_units != n->socket_units)
+                fprintf(f, "SocketUnits=%s\n", d->socket_units ? "yes" : "no");
+        if (d->ephemeral_floor != n->ephemeral_floor)
+                fprintf(f, "EphemeralFloor=%u\n", d->ephemeral_floor);
+        if (d->alert_interval_usec != n->alert_interval_usec)
+                fprintf(f, "AlertIntervalSec=%" PRIu64 "us\n", d->alert_interval_usec);
+        if (d->alert_unit)
+                fprintf(f, "AlertUnit=%s\n", d->alert_unit);
+        if (d->exclusive != n->exclusive)
+                fprintf(f, "Exclusive=%s\n", exclusive_to_string(d->exclusive));
+        if (d->exclusive_keep)
+                fputs("ExclusiveOnExit=keep\n", f);
+        if (d->portserver_socket)
+                fprintf(f, "PortserverSocket=%s\n", d->portserver_socket);
+        if (d->portreserve_directory)
+                fprintf(f, "PortreserveDirectory=%s\n", d->portreserve_directory);
+        if (d->metrics_file)
+                fprintf(f, "MetricsFile=%s\n", d->metrics_file);
+}
+
+void config_format_listen(const Endpoint *e, bool unit, FILE *f)
+{
+        char text[ADDRESS_TEXT_MAX], *scope;
+
+        fprintf(f, "%s=", e->protocol == IPPROTO_UDP ? "ListenDatagram" : "ListenStream");
+        if (e->address.family == AF_UNSPEC) {
+                fprintf(f, "%u\n", e->port);
+                return;
+        }
+        address_format(&e->address, text);
+        scope = strchr(text, '%');
+        if (scope)
+                *scope++ = 0;
+        fprintf(f, e->address.family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, e->port);
+        if (scope)
+                fprintf(f, unit ? "%%%%%s" : "%%%s", scope);
+        fputc('\n', f);
+}
+
+static void format_endpoint(const Endpoint *e, FILE *f)
+{
+        if (e->listen)
+                config_format_listen(e, false, f);
+        else if (e->port == e->last)
+                fprintf(f, "Ports=%u/%s\n", e->port, protocol_to_string(e->protocol));
+        else
+                fprintf(f, "Ports=%u-%u/%s\n", e->port, e->last, protocol_to_string(e->protocol));
+}
+
+static void format_reservation(const Reservation *r, FILE *f)
+{
+        fprintf(f, "\n[%s]\nSource=%s:%u\n", r->name, r->file, r->line);
+        for (size_t i = 0; i < r->n_endpoints; i++)
+                format_endpoint(&r->endpoints[i], f);
+        if (r->unit_explicit)
+                fprintf(f, "Unit=%s\n", r->unit);
+        if (r->user)
+                fprintf(f, "User=%s\n", r->user);
+        if (r->hold_explicit)
+                fprintf(f, "Hold=%s\n", hold_mode_to_string(r->hold));
+        if (r->reuse != REUSE_YES)
+                fprintf(f, "ReuseAddress=%s\n", reuse_address_to_string(r->reuse));
+        if (r->exclusive_explicit)
+                fprintf(f, "Exclusive=%s\n", exclusive_to_string(r->exclusive));
+        if (r->evict != EVICT_NO)
+                fprintf(f, "Evict=%s\n", evict_to_string(r->evict));
+        if (r->alert_unit)
+                fprintf(f, "AlertUnit=%s\n", r->alert_unit);
+        if (r->description)
+                fprintf(f, "Description=%s\n", r->description);
+        for (size_t i = 0; i < r->n_socket_keys; i++)
+                fprintf(f, "%s=%s\n", r->socket_keys[i].key, r->socket_keys[i].value);
+}
+
+static void format_pool(const Pool *p, FILE *f)
+{
+        fprintf(f, "\n[Pool %s]\n", p->name);
+        PORTSET_FOREACH_RUN(&p->ports, first, last)
+                fprintf(f, first == last ? "Ports=%u\n" : "Ports=%u-%u\n", first, last);
+        for (char **u = p->users; u && *u; u++)
+                fprintf(f, "Users=%s\n", *u);
+        if (p->max_per_user > 0)
+                fprintf(f, "MaxPerUser=%u\n", p->max_per_user);
+        if (p->max_lease_usec > 0)
+                fprintf(f, "MaxLeaseSec=%" PRIu64 "us\n", p->max_lease_usec);
+}
+
+int config_format(const Config *c, char **ret, size_t *ret_size)
+{
+        _cleanup_(config_freep) Config *defaults = NULL;
+        char *text = NULL;
+        size_t size = 0;
+        bool failed;
+        FILE *f;
+        int k;
+
+        k = config_new(NULL, &defaults);
+        if (k < 0)
+                return k;
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        fputs("# What portreserved runs with. Written at each start and reload; edits have no "
+              "effect.\n\n",
+              f);
+        format_daemon(c, defaults, f);
+        CONFIG_FOREACH_RESERVATION(c, r)
+                format_reservation(r, f);
+        for (size_t i = 0; i < c->n_pools; i++)
+                format_pool(c->pools[i], f);
+        failed = ferror(f);
+        if (fclose(f) != 0 || failed) {
+                free(text);
+                return -ENOMEM;
+        }
+        *ret = text;
+        if (ret_size)
+                *ret_size = size;
+        return 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool daemon_equal(const ConfigDaemon *a, const ConfigDaemon *b)
+{
+        return a->scan_interval_usec == b->scan_interval_usec &&
+               a->scan_budget_percent == b->scan_budget_percent &&
+               a->socket_units == b->socket_units && a->ephemeral_floor == b->ephemeral_floor &&
+               a->alert_interval_usec == b->alert_interval_usec &&
+               same_text(a->alert_unit, b->alert_unit) && a->exclusive == b->exclusive &&
+               a->exclusive_keep == b->exclusive_keep &&
+               same_text(a->portserver_socket, b->portserver_socket) &&
+               same_text(a->portreserve_directory, b->portreserve_directory) &&
+               same_text(a->metrics_file, b->metrics_file);
+}
+
+static bool pool_equal(const Pool *a, const Pool *b)
+{
+        char **u = a->users, **v = b->users;
+
+        if (strcmp(a->name, b->name) != 0 || !portset_equal(&a->ports, &b->ports) ||
+            a->max_per_user != b->max_per_user || a->max_lease_usec != b->max_lease_usec)
+                return false;
+        for (; u && *u && v && *v; u++, v++)
+                if (strcmp(*u, *v) != 0)
+                        return false;
+        return !(u && *u) && !(v && *v);
+}
+
+bool config_equal(const Config *a, const Config *b)
+{
+        if (!daemon_equal(&a->daemon, &b->daemon) || a->n_reservations != b->n_reservations ||
+            a->n_pools != b->n_pools)
+                return false;
+        for (size_t i = 0; i < a->n_reservations; i++)
+                if (!reservation_equal(a->reservations[i], b->reservations[i]))
+                        return false;
+        for (size_t i = 0; i < a->n_pools; i++)
+                if (!pool_equal(a->pools[i], b->pools[i]))
+                        return false;
+        return true;
+}
