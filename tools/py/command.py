@@ -43,6 +43,8 @@ def run(argv, log, deadline, env=None, cwd=None):
             child.wait()
 
 
-def tail(path, lines=30):
+def tail(path, lines=None):
+    """The last lines of a log, or all of it."""
     with open(path, "rb") as f:
-        return b"\n".join(f.read().splitlines()[-lines:]).decode(errors="replace")
+        said = f.read().decode(errors="replace").splitlines()
+    return "\n".join(said[-lines:] if lines else said)

@@ -7,10 +7,10 @@ import xml.etree.ElementTree
 
 
 class Results:
-    """Passed, failed (names) and skipped ((name, why) pairs)."""
+    """Names of those that passed, names of those that failed, (name, why) of those skipped."""
 
     def __init__(self):
-        self.passed = 0
+        self.passed = []
         self.failed = []
         self.skipped = []
 
@@ -21,7 +21,7 @@ class Results:
         return self
 
     def count(self):
-        return self.passed + len(self.failed) + len(self.skipped)
+        return len(self.passed) + len(self.failed) + len(self.skipped)
 
 
 TAP_LINE = re.compile(r"^(not )?ok\b\s*\d*\s*-?\s*(.*?)\s*(?:#\s*(skip|todo)\S*\s*(.*))?$", re.I)
@@ -49,10 +49,10 @@ def from_tap(text, name):
         elif bad:
             results.failed.append(f"{name}: {what}")
         else:
-            results.passed += 1
+            results.passed.append(f"{name}: {what}")
     if plan is None and not results.count():
         return None
-    ran = results.passed + len(results.failed) + len(results.skipped)
+    ran = results.count()
     if plan is None or (plan > 0 and ran != plan):
         results.failed.append(f"{name}: ended after {ran} of {'?' if plan is None else plan} tests")
     return results
@@ -69,7 +69,7 @@ def from_meson(log):
             if own is None:
                 own = Results()
                 if test["result"] == "OK":
-                    own.passed = 1
+                    own.passed.append(name)
                 elif test["result"] == "SKIP":
                     own.skipped.append((name, "skipped itself"))
             if test["result"] not in ("OK", "SKIP") and not own.failed:
@@ -89,5 +89,5 @@ def from_junit(path):
         elif skipped is not None:
             results.skipped.append((name, skipped.get("message") or "no reason given"))
         else:
-            results.passed += 1
+            results.passed.append(name)
     return results
