@@ -20,7 +20,7 @@
 #include <ini.h>
 #include <string.h>
 
-#include "base/escape.h"
+#include "base/printable.h"
 
 /* A file with so many lines that are no text is none; the rest of it would only repeat the message.
  */
@@ -60,19 +60,20 @@ static size_t strip_end(const char *s, size_t n)
         return n;
 }
 
-/* Control characters, NUL and bytes that are no UTF-8 never get further than this. s ends in NUL.
- */
-static bool is_text(const char *s, size_t n)
+/* Control characters, NUL and bytes that are no UTF-8 never get further than this; tabs become
+ * blanks. s ends in NUL. */
+static bool is_text(Reader *r, char *s, size_t n)
 {
-        while (n > 0) {
-                unsigned l = *s == '\t' ? 1 : text_sequence(s);
+        _cleanup_(freep) char *copy = NULL;
 
-                if (l == 0 || l > n)
-                        return false;
-                s += l;
-                n -= l;
-        }
-        return true;
+        for (char *p = s; (p = strchr(p, '\t'));)
+                *p = ' ';
+        if (strlen(s) != n)
+                return false;
+        copy = printable(s);
+        if (!copy)
+                note(r, -ENOMEM);
+        return copy && strcmp(copy, s) == 0;
 }
 
 /* "Key=": letters and digits up to the equals sign. */
@@ -182,6 +183,25 @@ static void read_line(Reader *r, char *s, size_t limit)
                         text));
 }
 
+static void not_text(Reader *r)
+{
+        r->not_text++;
+        note(r, config_error(r->config, r->file, r->line, "the line is not text%s",
+                             r->not_text < NOT_TEXT_MAX
+                                     ? "; write it in UTF-8, without control characters"
+                                     : ", as many before it, and the rest of the file is left out; "
+                                       "is it a configuration file?"));
+}
+
+static bool starts_section(const char *s, size_t n)
+{
+        size_t i = 0;
+
+        while (i < n && (s[i] == ' ' || s[i] == '\t'))
+                i++;
+        return i < n && s[i] == '[';
+}
+
 /* The next line as a string in line[]: what inih's fgets() would be. False at the end. */
 static bool next_line(Reader *r, char *line, size_t size, bool *ret_bad)
 {
@@ -194,34 +214,22 @@ static bool next_line(Reader *r, char *line, size_t size, bool *ret_bad)
         n = (size_t) ((newline ? newline : r->end) - r->data);
         r->line++;
 
-        *ret_bad = false;
         stripped = strip_end(r->data, n);
-        if (stripped < size) {
+        *ret_bad = stripped >= size;
+        if (*ret_bad) {
+                note(r, config_error(r->config, r->file, r->line,
+                                     "the line is longer than %zu characters; break it", size - 1));
+        } else {
                 memcpy(line, r->data, stripped);
                 line[stripped] = 0;
+                *ret_bad = !is_text(r, line, stripped);
+                if (*ret_bad)
+                        not_text(r);
         }
-        if (stripped >= size || !is_text(line, stripped)) {
-                *ret_bad = true;
+        if (*ret_bad) {
                 r->key_open = false;
-                if (memchr(r->data, 0, stripped) || (stripped < size && !is_text(line, stripped))) {
-                        r->not_text++;
-                        note(r, config_error(
-                                        r->config, r->file, r->line, "the line is not text%s",
-                                        r->not_text < NOT_TEXT_MAX
-                                                ? "; write it in UTF-8, without control characters"
-                                                : ", as many before it, and the rest of the file "
-                                                  "is left out; is it a "
-                                                  "configuration file?"));
-                } else {
-                        note(r, config_error(r->config, r->file, r->line,
-                                             "the line is longer than %zu characters; break it",
-                                             size - 1));
-                }
-                for (size_t i = 0; i < n && strchr(" \t[", r->data[i]); i++)
-                        if (r->data[i] == '[') {
-                                config_skip_section(r->config);
-                                break;
-                        }
+                if (starts_section(r->data, n))
+                        config_skip_section(r->config);
         }
         r->data = newline ? newline + 1 : r->end;
         return true;

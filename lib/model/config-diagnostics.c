@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/escape.h"
 #include "base/grow.h"
+#include "base/printable.h"
 #include "model/config-private.h"
 
 #define DIAGNOSTICS_MAX 1000u
@@ -16,7 +16,7 @@
 int config_intern_file(Config *c, const char *file, const char **ret)
 {
         struct ConfigPrivate *p = c->private;
-        _cleanup_(freep) char *printable = NULL;
+        _cleanup_(freep) char *copy = NULL;
 
         /* Lines of one file come in a row: the newest is nearly always the one. */
         for (size_t i = p->n_files; i > 0; i--)
@@ -25,14 +25,14 @@ int config_intern_file(Config *c, const char *file, const char **ret)
                         return 0;
                 }
 
-        printable = text_escape(file);
-        if (!printable)
+        copy = printable(file);
+        if (!copy)
                 return -ENOMEM;
-        if (strcmp(printable, file) != 0)
-                return config_intern_file(c, printable, ret); /* escaped once, it stays as it is */
+        if (strcmp(copy, file) != 0)
+                return config_intern_file(c, copy, ret); /* escaped once, it stays as it is */
         if (!GROW(p->files, p->n_files_allocated, p->n_files + 1))
                 return -ENOMEM;
-        *ret = p->files[p->n_files++] = TAKE_PTR(printable);
+        *ret = p->files[p->n_files++] = TAKE_PTR(copy);
         return 0;
 }
 
@@ -44,7 +44,7 @@ static int add(Config *c, Diagnostic **list, size_t *n, size_t *allocated, const
 
         if (vasprintf(&raw, format, ap) < 0)
                 return -ENOMEM;
-        message = text_escape(raw);
+        message = printable(raw);
         if (!message || !GROW(*list, *allocated, *n + 1))
                 return -ENOMEM;
         k = config_intern_file(c, file, &file);
