@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The text of what the generator writes. */
+
+#include <stdio.h>
+
+#include "model/config.h"
+
+/* portreserved-NAME.socket of a Hold=listen reservation; service is the owner's canonical name. */
+void generator_socket_unit(const Reservation *r, const char *service, FILE *f);
+
+typedef struct GeneratorDropIn {
+        const char *unit;         /* canonical */
+        const char *const *names; /* the reservations that the unit owns */
+        size_t n_names;
+        const char *helper;  /* path of portreserved-handover */
+        const char *runtime; /* made visible, with the helper, inside the unit's own root directory;
+                                NULL: it has none */
+} GeneratorDropIn;
+
+/* UNIT.d/50-portreserved.conf of an owner of Hold=bound reservations. */
+void generator_drop_in(const GeneratorDropIn *d, FILE *f);

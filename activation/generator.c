@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* portreserved-generator: run by PID 1 at boot and at daemon-reload, before any unit is loaded
+ * (systemd.generator(7)): no IPC, no journal, perhaps no /var. It writes what Hold=listen and
+ * Hold=bound need of PID 1:
+ *
+ *   portreserved-NAME.socket         for each listen reservation, wanted by sockets.target
+ *   UNIT.d/50-portreserved.conf      for each owner of bound reservations
+ *
+ * What runs is what was last applied: where the daemon has left applied.conf, that is read and not
+ * /etc, so that anybody's daemon-reload in the middle of an edit changes nothing. Mistakes cost
+ * what they cost the daemon; none stops a boot. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "activation/generator-units.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/parse.h"
+#include "kernel/config-file.h"
+#include "kernel/runtime.h"
+#include "kernel/unit-file.h"
+
+#define DROP_IN_NAME "50-portreserved.conf"
+
+typedef struct Generator {
+        const char *target; /* where units go */
+        const char *root;
+        const char *runtime;
+        const char *helper;
+        FILE *log;
+        bool failed;
+} Generator;
+
+/* A bound reservation and its owner's canonical name. */
+typedef struct Owned {
+        char *unit;
+        const Reservation *reservation;
+} Owned;
+
+static void complain(Generator *g, const char *format, ...) _printf_(2, 3);
+
+static void complain(Generator *g, const char *format, ...)
+{
+        va_list ap;
+
+        fputs(g->log == stderr ? "portreserved-generator: " : "<4>portreserved-generator: ",
+              g->log);
+        va_start(ap, format);
+        vfprintf(g->log, format, ap);
+        va_end(ap);
+        fputc('\n', g->log);
+        fflush(g->log);
+}
+
+/* Under PID 1 stderr is /dev/null, and what is to be read goes to the kernel's log. */
+static FILE *open_log(void)
+{
+        struct stat st;
+        FILE *f;
+
+        if (fstat(STDERR_FILENO, &st) >= 0 && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+                return stderr;
+        f = fopen("/dev/kmsg", "we");
+        return f ? f : stderr;
+}
+
+/* A unit that PID 1 orders before portreserved.service can be: its start would wait for what waits
+ * for it. */
+static bool is_too_early(Generator *g, const char *unit)
+{
+        static const char *const ours[] = { "portreserved.service", "portreserved-list.service",
+                                            "portreserved-act.service" };
+        static const char *const early[] = {
+                "local-fs-pre.target",
+                "local-fs.target",
+                "swap.target",
+                "sysinit.target",
+                "systemd-sysctl.service",
+                "systemd-sysusers.service",
+                "systemd-udevd.service",
+                "systemd-journald.service",
+                "cryptsetup.target",
+                "cryptsetup-pre.target",
+                "systemd-remount-fs.service",
+        };
+        _cleanup_(freep) char *dependencies = NULL, *before = NULL;
+        char *state = NULL;
+        bool no_defaults;
+
+        for (size_t i = 0; i < ELEMENTSOF(ours); i++)
+                if (strcmp(unit, ours[i]) == 0)
+                        return true;
+        for (size_t i = 0; i < ELEMENTSOF(early); i++)
+                if (strcmp(unit, early[i]) == 0)
+                        return true;
+
+        if (unit_get(g->root, unit, "Unit", "DefaultDependencies", &dependencies) < 0 ||
+            !dependencies || parse_bool(dependencies, &no_defaults) < 0 || no_defaults)
+                return false;
+        if (unit_get_list(g->root, unit, "Unit", "Before", &before) < 0 || !before)
+                return false;
+        for (char *word = strtok_r(before, " \t", &state); word;
+             word = strtok_r(NULL, " \t", &state))
+                for (size_t i = 0; i < ELEMENTSOF(early); i++)
+                        if (strcmp(word, early[i]) == 0)
+                                return true;
+        return false;
+}
+
+/* Has it a root directory of its own, where the helper is not? */
+static bool has_own_root(Generator *g, const char *unit)
+{
+        static const char *const keys[] = { "RootDirectory", "RootImage" };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                _cleanup_(freep) char *value = NULL;
+
+                if (unit_get(g->root, unit, "Service", keys[i], &value) >= 0 && value &&
+                    strcmp(value, "/") != 0)
+                        return true;
+        }
+        return false;
+}
+
+static int make_folder(Generator *g, const char *name, char path[static PATH_MAX])
+{
+        int r;
+
+        r = path_join(path, PATH_MAX, g->target, name);
+        if (r >= 0 && mkdir(path, 0755) < 0 && errno != EEXIST)
+                r = -errno;
+        if (r < 0)
+                complain(g, "cannot make %s in %s: %s", name, g->target, strerror(-r));
+        return r;
+}
+
+/* Closes the file; what was not written to its end is taken away again, since half a unit is worse
+ * than none. */
+static int finish_file(Generator *g, FILE *f, const char *path)
+{
+        int r = ferror(f) ? -EIO : 0;
+
+        if (fclose(f) != 0)
+                r = -errno;
+        if (r < 0) {
+                complain(g, "cannot write %s: %s", path, strerror(-r));
+                (void) unlink(path);
+        }
+        return r;
+}
+
+static int write_socket(Generator *g, const Reservation *r)
+{
+        char unit[RESERVATION_UNIT_MAX], path[PATH_MAX], link[PATH_MAX],
+                target[RESERVATION_UNIT_MAX + 4];
+        _cleanup_(freep) char *service = NULL;
+        FILE *f;
+        int k;
+
+        k = unit_resolve_alias(g->root, r->unit, &service);
+        if (k < 0) {
+                complain(g, "[%s]: %s cannot be resolved: %s; correct its links", r->name, r->unit,
+                         strerror(-k));
+                return k;
+        }
+        reservation_socket_unit(r, unit);
+        k = path_join(path, sizeof(path), g->target, unit);
+        if (k < 0)
+                return k;
+        f = fopen(path, "we");
+        if (!f) {
+                k = -errno;
+                complain(g, "cannot write %s: %s", path, strerror(-k));
+                return k;
+        }
+        generator_socket_unit(r, service, f);
+        k = finish_file(g, f, path);
+        if (k < 0)
+                return k;
+
+        k = make_folder(g, "sockets.target.wants", path);
+        if (k < 0)
+                return k;
+        snprintf(target, sizeof(target), "../%s", unit);
+        k = path_join(link, sizeof(link), path, unit);
+        if (k < 0)
+                return k;
+        if (symlink(target, link) < 0 && errno != EEXIST) {
+                k = -errno;
+                complain(g, "cannot link %s: %s", link, strerror(-k));
+        }
+        return k;
+}
+
+static int write_drop_in(Generator *g, const Owned *owned, size_t n)
+{
+        _cleanup_(freep) const char **names = NULL;
+        GeneratorDropIn d = { .unit = owned->unit, .n_names = n, .helper = g->helper };
+        char folder_name[NAME_MAX + 1], folder[PATH_MAX], path[PATH_MAX];
+        FILE *f;
+        int k;
+
+        if (is_too_early(g, owned->unit)) {
+                complain(g,
+                         "%s:%u: %s starts before portreserved can, so that Hold=bound of [%s] "
+                         "cannot be handed to it; write Hold=none or "
+                         "Hold=shared",
+                         owned->reservation->file, owned->reservation->line, owned->unit,
+                         owned->reservation->name);
+                return 0;
+        }
+        names = calloc(n, sizeof(*names));
+        if (!names)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                names[i] = owned[i].reservation->name;
+        d.names = names;
+        if (has_own_root(g, owned->unit))
+                d.runtime = g->runtime;
+
+        if ((size_t) snprintf(folder_name, sizeof(folder_name), "%s.d", owned->unit) >=
+            sizeof(folder_name))
+                return -ENAMETOOLONG;
+        k = make_folder(g, folder_name, folder);
+        if (k >= 0)
+                k = path_join(path, sizeof(path), folder, DROP_IN_NAME);
+        if (k < 0)
+                return k;
+        f = fopen(path, "we");
+        if (!f) {
+                k = -errno;
+                complain(g, "cannot write %s: %s", path, strerror(-k));
+                return k;
+        }
+        generator_drop_in(&d, f);
+        return finish_file(g, f, path);
+}
+
+static int compare(const void *a, const void *b)
+{
+        const Owned *x = a, *y = b;
+        int k = strcmp(x->unit, y->unit);
+
+        return k ? k : strcmp(x->reservation->name, y->reservation->name);
+}
+
+static int write_drop_ins(Generator *g, const Config *c)
+{
+        Owned *owned;
+        size_t n = 0;
+        int k = 0;
+
+        owned = calloc(c->n_reservations + 1, sizeof(*owned));
+        if (!owned)
+                return -ENOMEM;
+        CONFIG_FOREACH_RESERVATION(c, r) {
+                if (r->hold != HOLD_BOUND || !r->unit)
+                        continue;
+                k = unit_resolve_alias(g->root, r->unit, &owned[n].unit);
+                if (k < 0) {
+                        complain(g, "[%s]: %s cannot be resolved: %s; correct its links", r->name,
+                                 r->unit, strerror(-k));
+                        g->failed = true;
+                        continue;
+                }
+                owned[n++].reservation = r;
+        }
+        qsort(owned, n, sizeof(*owned), compare);
+        for (size_t i = 0, end; i < n; i = end) {
+                for (end = i + 1; end < n && strcmp(owned[end].unit, owned[i].unit) == 0; end++)
+                        ;
+                if (write_drop_in(g, &owned[i], end - i) < 0)
+                        g->failed = true;
+        }
+        for (size_t i = 0; i < n; i++)
+                free(owned[i].unit);
+        free(owned);
+        return 0;
+}
+
+static int load(Generator *g, const char *main, Config **ret)
+{
+        ConfigPaths paths = { .main = main, .root = g->root };
+        char applied[PATH_MAX];
+        int k;
+
+        k = path_join(applied, sizeof(applied), g->runtime, RUNTIME_APPLIED);
+        if (k < 0)
+                return k;
+        k = config_load_applied(applied, ret);
+        return k == -ENOENT ? config_load(&paths, ret) : k;
+}
+
+static int run(Generator *g, const char *main)
+{
+        _cleanup_(config_freep) Config *c = NULL;
+        int k;
+
+        k = load(g, main, &c);
+        if (k < 0) {
+                complain(g, "cannot read the configuration: %s", strerror(-k));
+                return k;
+        }
+        if (c->n_errors > 0)
+                complain(g, "%s:%u: %s%s", c->errors[0].file, c->errors[0].line,
+                         c->errors[0].message,
+                         c->n_errors > 1 ? " (and more: portreserved --check names all)" : "");
+        CONFIG_FOREACH_RESERVATION(c, r)
+                if (r->hold == HOLD_LISTEN && r->unit && write_socket(g, r) < 0)
+                        g->failed = true;
+        k = write_drop_ins(g, c);
+        return k < 0 ? k : g->failed ? -EIO : 0;
+}
+
+static void usage(FILE *f)
+{
+        fputs("usage: portreserved-generator NORMAL-DIR [EARLY-DIR LATE-DIR] [--root=DIR] "
+              "[--config=FILE] [--runtime-dir=DIR]\n"
+              "Run by systemd at boot and at daemon-reload. Writes .socket units and drop-ins into "
+              "NORMAL-DIR.\n"
+              "  --root=DIR         configuration and unit files below DIR\n"
+              "  --config=FILE      instead of the search path\n"
+              "  --runtime-dir=DIR  where applied.conf is looked for, " RUNTIME_DIR_DEFAULT "\n",
+              f);
+}
+
+int main(int argc, char *argv[])
+{
+        static const struct option options[] = {
+                { "root", required_argument, NULL, 'r' },
+                { "config", required_argument, NULL, 'c' },
+                { "runtime-dir", required_argument, NULL, 'd' },
+                { "help", no_argument, NULL, 'h' },
+                {},
+        };
+        Generator g = { .root = "", .runtime = RUNTIME_DIR_DEFAULT, .helper = HANDOVER_PATH };
+        const char *main_file = NULL;
+        int o;
+
+        while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (o) {
+                case 'r':
+                        g.root = strcmp(optarg, "/") == 0 ? "" : optarg;
+                        break;
+                case 'c':
+                        main_file = optarg;
+                        break;
+                case 'd':
+                        g.runtime = optarg;
+                        break;
+                case 'h':
+                        usage(stdout);
+                        return 0;
+                default:
+                        usage(stderr);
+                        return 2;
+                }
+        if (argc - optind != 1 && argc - optind != 3) {
+                usage(stderr);
+                return 2;
+        }
+        g.target = argv[optind];
+        g.log = open_log();
+        umask(0022);
+        return run(&g, main_file) < 0 ? 1 : 0;
+}
