@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "kernel/cgroup.h"
+
+static void test_path_unit(void **state)
+{
+        static const struct {
+                const char *path, *unit, *user_unit;
+        } table[] = {
+                { "/system.slice/nginx.service", "nginx.service", NULL },
+                { "/nginx.service", "nginx.service", NULL },
+                { "/system.slice/nginx.service/worker/1", "nginx.service", NULL },
+                { "/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service",
+                  NULL },
+                { "/a.slice/a-b.slice/a-b-c.slice/x.service", "x.service", NULL },
+                { "/system.slice/ssh.socket", "ssh.socket", NULL },
+                { "/system.slice/dev-disk\\x2dby.swap", "dev-disk\\x2dby.swap", NULL },
+                { "/system.slice/home.mount", "home.mount", NULL },
+                { "/init.scope", "init.scope", NULL },
+                { "/user.slice/user-1000.slice/session-3.scope", "session-3.scope", NULL },
+                { "/user.slice/user-1000.slice/user@1000.service", "user@1000.service", NULL },
+                { "/user.slice/user-1000.slice/user@1000.service/init.scope", "user@1000.service",
+                  "init.scope" },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/foo.service/sub",
+                  "user@1000.service", "foo.service" },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/app-a.slice/b.scope",
+                  "user@1000.service", "b.scope" },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice", "user@1000.service",
+                  NULL },
+                { "/machine.slice/machine-web.scope/payload/system.slice/nginx.service",
+                  "machine-web.scope", NULL },
+                { "/machine.slice/systemd-nspawn@web.service/payload/init.scope",
+                  "systemd-nspawn@web.service", NULL },
+                { "/system.slice/docker-0123456789abcdef.scope", "docker-0123456789abcdef.scope",
+                  NULL },
+                { "/system.slice/docker-01.scope/system.slice/nginx.service", "docker-01.scope",
+                  NULL },
+                /* Escaped by systemd for a name that the kernel has a file for, or that begins with
+                   "_". */
+                { "/system.slice/_cgroup.service", "cgroup.service", NULL },
+                { "/system.slice/__foo.service", "_foo.service", NULL },
+                { "/_a.slice/b.service", "b.service", NULL },
+                { "//system.slice///nginx.service//", "nginx.service", NULL },
+        };
+        static const char *const none[] = {
+                "/",
+                "",
+                "/system.slice",
+                "/docker/0123abcd",
+                "/payload/nginx.service",
+                "/.service",
+                "/_.service",
+                "/foo.timer",
+                "/foo",
+                "/a b.service",
+                "/foo.slice/bar.slice",
+                "/@x.service",
+                "/lxc/a/nginx.service",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char *unit = NULL, *user_unit = NULL;
+
+                assert_int_equal(cgroup_path_unit(table[i].path, &unit, &user_unit), 0);
+                assert_string_equal(unit, table[i].unit);
+                if (table[i].user_unit)
+                        assert_string_equal(user_unit, table[i].user_unit);
+                else
+                        assert_null(user_unit);
+                assert_true(cgroup_path_in_unit(table[i].path, table[i].unit));
+                free(unit);
+                free(user_unit);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(none); i++) {
+                char *unit = NULL;
+
+                assert_int_equal(cgroup_path_unit(none[i], &unit, NULL), -ENXIO);
+                assert_null(unit);
+        }
+}
+
+static void test_in_unit(void **state)
+{
+        static const struct {
+                const char *path, *unit;
+                bool in;
+        } table[] = {
+                { "/system.slice/nginx.service", "nginx.service", true },
+                { "/system.slice/nginx.service/sub", "nginx.service", true },
+                { "/system.slice/nginx.service", "nginx", false },
+                { "/system.slice/nginx.service", "ginx.service", false },
+                { "/system.slice/nginx.service2", "nginx.service", false },
+                { "/system.slice/nginx.servic", "nginx.service", false },
+                /* Somebody else's tree may have whatever names it likes. */
+                { "/machine.slice/machine-web.scope/payload/nginx.service", "nginx.service",
+                  false },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service",
+                  "nginx.service", false },
+                { "/payload/nginx.service", "nginx.service", false },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/x.service",
+                  "user@1000.service", true },
+                { "/web.slice/a.service", "web.slice", true },
+                { "/web.slice/web-b.slice", "web-b.slice", true },
+                { "/a.service/web.slice", "web.slice", false },
+                { "/", "nginx.service", false },
+                { "", "nginx.service", false },
+                { "/", "", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_int_equal(cgroup_path_in_unit(table[i].path, table[i].unit), table[i].in);
+}
+
+static void test_parse_proc(void **state)
+{
+        char *path = NULL;
+
+        assert_int_equal(cgroup_parse_proc("0::/system.slice/a.service\n", &path), 0);
+        assert_string_equal(path, "/system.slice/a.service");
+        free(path);
+        /* Hybrid: v1 hierarchies before it. No newline at the end. */
+        assert_int_equal(cgroup_parse_proc("9:name=systemd:/x\n4:memory:/a:b/0::/no\n0::/", &path),
+                         0);
+        assert_string_equal(path, "/");
+        free(path);
+        assert_int_equal(cgroup_parse_proc("0::/a:b::c\n1:x:/y\n", &path), 0);
+        assert_string_equal(path, "/a:b::c");
+        free(path);
+        assert_int_equal(cgroup_parse_proc("0::/a.service (deleted)\n", &path), 0);
+        assert_string_equal(path, "/a.service");
+        free(path);
+        path = NULL;
+        assert_int_equal(cgroup_parse_proc("", &path), -ENODATA);
+        assert_int_equal(cgroup_parse_proc("\n\n", &path), -ENODATA);
+        assert_int_equal(cgroup_parse_proc("1:cpu:/\n10::/x\n", &path), -ENODATA);
+        assert_int_equal(cgroup_parse_proc("0::\n", &path), -EBADMSG);
+        assert_int_equal(cgroup_parse_proc("0::relative\n", &path), -EBADMSG);
+        assert_null(path);
+}
+
+/* ---- the map, over a tree of plain directories: their ids are inode numbers as well ---- */
+
+static char root[] = "/tmp/test-cgroup.XXXXXX";
+
+static const char *const tree[] = {
+        "system.slice", "system.slice/a.service", "system.slice/a.service/sub",
+        "user.slice",   "system.slice/b.service",
+};
+
+static uint64_t make(const char *name)
+{
+        char path[256];
+        struct stat st;
+
+        assert_int_equal(path_join(path, sizeof(path), root, name), 0);
+        assert_true(mkdir(path, 0755) >= 0 || errno == EEXIST);
+        assert_int_equal(stat(path, &st), 0);
+        return st.st_ino;
+}
+
+static void take_away(const char *name)
+{
+        char path[256];
+
+        assert_int_equal(path_join(path, sizeof(path), root, name), 0);
+        assert_int_equal(rmdir(path), 0);
+}
+
+static int set_up(void **state)
+{
+        if (!mkdtemp(root))
+                return -1;
+        for (size_t i = 0; i < ELEMENTSOF(tree); i++)
+                (void) make(tree[i]);
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        for (size_t i = ELEMENTSOF(tree); i > 0; i--) {
+                char path[256];
+
+                if (path_join(path, sizeof(path), root, tree[i - 1]) < 0)
+                        return -1;
+                (void) rmdir(path);
+        }
+        return rmdir(root);
+}
+
+/* The answer that comes when walks are allowed again; 10 s are patience, not measure. */
+static int path_in_time(CgroupMap *m, uint64_t id, const char **ret)
+{
+        int r = -ENOENT;
+
+        for (unsigned i = 0; i < 200 && r == -ENOENT; i++) {
+                (void) usleep(50000);
+                r = cgroup_map_path(m, id, ret);
+        }
+        return r;
+}
+
+static void test_map(void **state)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        const char *path;
+        struct stat st;
+        uint64_t id;
+
+        assert_int_equal(cgroup_map_new(root, &m), 0);
+        assert_true(cgroup_map_available(m));
+        assert_string_equal(cgroup_map_root(m), root);
+        for (size_t i = 0; i < ELEMENTSOF(tree); i++) {
+                assert_int_equal(cgroup_map_path(m, make(tree[i]), &path), 0);
+                assert_int_equal(path[0], '/');
+                assert_string_equal(path + 1, tree[i]);
+                assert_int_equal(cgroup_map_id(m, path, &id), 0);
+                assert_true(id == make(tree[i]));
+        }
+        /* One walk knew them all. */
+        assert_int_equal(cgroup_map_walks(m), 1);
+        assert_int_equal(stat(root, &st), 0);
+        assert_int_equal(cgroup_map_path(m, st.st_ino, &path), 0);
+        assert_string_equal(path, "/");
+        assert_int_equal(cgroup_map_id(m, "/", &id), 0);
+        assert_true(id == st.st_ino);
+        assert_int_equal(cgroup_map_id(m, "/system.slice/none.service", &id), -ENOENT);
+        assert_int_equal(cgroup_map_path(m, 0, &path), -ENOENT);
+}
+
+static void test_map_follows_changes(void **state)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        const char *path;
+        uint64_t id, later;
+
+        assert_int_equal(cgroup_map_new(root, &m), 0);
+        id = make("system.slice/late.service");
+        assert_int_equal(cgroup_map_path(m, id, &path), 0);
+        /* Made before the other goes: unlike kernfs, other file systems use an inode number again. */
+        later = make("user.slice/later.scope");
+        take_away("system.slice/late.service");
+        /* Cached, and no longer true. */
+        assert_int_equal(cgroup_map_path(m, id, &path), -ENOENT);
+        assert_int_equal(cgroup_map_walks(m), 1);
+
+        assert_int_equal(path_in_time(m, later, &path), 0);
+        assert_string_equal(path, "/user.slice/later.scope");
+        take_away("user.slice/later.scope");
+}
+
+static uint64_t now_msec(void)
+{
+        struct timespec ts;
+
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
+        return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+}
+
+static void test_map_walks_seldom(void **state)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        uint64_t begin = now_msec();
+        const char *path;
+        unsigned walks;
+
+        assert_int_equal(cgroup_map_new(root, &m), 0);
+        for (uint64_t id = 1; id <= 100000; id++)
+                assert_int_equal(cgroup_map_path(m, UINT64_C(1) << 60 | id, &path), -ENOENT);
+        assert_in_range(cgroup_map_walks(m), 1, 2 + (now_msec() - begin) / 10);
+
+        /* Nor ever again for one that a walk has not found. */
+        (void) cgroup_map_free(m);
+        m = NULL;
+        assert_int_equal(cgroup_map_new(root, &m), 0);
+        assert_int_equal(cgroup_map_path(m, UINT64_C(1) << 61, &path), -ENOENT);
+        walks = cgroup_map_walks(m);
+        assert_int_equal(walks, 1);
+        (void) usleep(300000);
+        assert_int_equal(cgroup_map_path(m, UINT64_C(1) << 61, &path), -ENOENT);
+        assert_int_equal(cgroup_map_walks(m), 1);
+        assert_int_equal(path_in_time(m, make("user.slice"), &path), 0);
+}
+
+static void test_map_bad_root(void **state)
+{
+        CgroupMap *m = NULL;
+
+        assert_int_equal(cgroup_map_new("/does/not/exist", &m), -ENOENT);
+        assert_null(m);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_path_unit),           cmocka_unit_test(test_in_unit),
+                cmocka_unit_test(test_parse_proc),          cmocka_unit_test(test_map),
+                cmocka_unit_test(test_map_follows_changes), cmocka_unit_test(test_map_walks_seldom),
+                cmocka_unit_test(test_map_bad_root),
+        };
+
+        return cmocka_run_group_tests(tests, set_up, tear_down);
+}
