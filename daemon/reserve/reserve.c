@@ -143,15 +143,12 @@ static void set_error(Reserve *r, int error)
         r->ops->writable(error, r->userdata);
 }
 
-/* Both are there already most of the time, and adding them again changes nothing; but either path
- * may have appeared, or been replaced, since. Without them the slow re-read is left. */
-static void watch_paths(Reserve *r)
+/* Adding a watch again changes nothing where the same file is watched already; but it may have
+ * appeared, or have been replaced, since. Where it fails the slow re-read is left. */
+static void watch_path(Reserve *r, const char *path, uint32_t mask)
 {
-        if (r->inotify_fd < 0)
-                return;
-        (void) inotify_add_watch(r->inotify_fd, KERNEL_LIST_PATH, IN_MODIFY);
-        (void) inotify_add_watch(r->inotify_fd, r->directory,
-                                 IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+        if (r->inotify_fd >= 0)
+                (void) inotify_add_watch(r->inotify_fd, path, mask);
 }
 
 static void update_foreign(Reserve *r)
@@ -217,8 +214,11 @@ static int sync_list(Reserve *r, bool at_once)
         uint64_t wake = 0;
         int q;
 
-        watch_paths(r);
+        /* The list before it is read, so that no change falls in between; the directory when it has
+         * been made again. */
+        watch_path(r, KERNEL_LIST_PATH, IN_MODIFY);
         q = sync_pass(r, at_once, &wake);
+        watch_path(r, r->directory, IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
         update_foreign(r);
 
         if (wake == 0) {
