@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ctl/control.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "base/cleanup.h"
+#include "kernel/runtime.h"
+
+#define BUS_PATH      "/org/portreserved1"
+#define BUS_INTERFACE "org.portreserved1"
+#define BUS_ERROR     BUS_INTERFACE ".Error."
+
+/* A reload binds thousands of sockets. */
+#define TIMEOUT_USEC (120u * 1000000u)
+
+static void bus_closep(sd_bus **bus)
+{
+        (void) sd_bus_flush_close_unref(*bus);
+}
+
+static void message_unrefp(sd_bus_message **m)
+{
+        (void) sd_bus_message_unref(*m);
+}
+
+/* "unix:path=…", with everything escaped that means something in a D-Bus address. malloc'ed. */
+static char *address_of(const char *directory)
+{
+        size_t size = 0;
+        char *text = NULL;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+        fputs("unix:path=", f);
+        for (const char *p = directory; *p; p++)
+                if (isalnum((unsigned char) *p) || strchr("-_/.", *p))
+                        fputc(*p, f);
+                else
+                        fprintf(f, "%%%02x", (unsigned char) *p);
+        fputs("/" RUNTIME_CONTROL, f);
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+/* A connection to the daemon itself: no bus is in between, so nobody says Hello. */
+static int open_bus(const Ctl *c, sd_bus **ret)
+{
+        _cleanup_(bus_closep) sd_bus *bus = NULL;
+        _cleanup_(freep) char *address = NULL;
+        int r;
+
+        address = address_of(c->runtime_dir);
+        if (!address)
+                return -ENOMEM;
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_address(bus, address);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, TIMEOUT_USEC);
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+/* How a call failed: by the daemon's own names, else by what became of the connection. */
+static Exit exit_code(const sd_bus_error *error, int r)
+{
+        static const struct {
+                const char *name;
+                Exit code;
+        } names[] = {
+                { BUS_ERROR "ConfigurationInvalid", EXIT_CONFIGURATION },
+                { BUS_ERROR "NotFound", EXIT_NOT_FOUND },
+                { BUS_ERROR "Denied", EXIT_DENIED },
+                { BUS_ERROR "InUse", EXIT_IN_USE },
+                { SD_BUS_ERROR_ACCESS_DENIED, EXIT_DENIED },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (sd_bus_error_has_name(error, names[i].name))
+                        return names[i].code;
+        switch (-r) {
+        case ENOENT:
+        case ECONNREFUSED:
+                return EXIT_NOT_RUNNING;
+        case EACCES:
+        case EPERM:
+        case ECONNRESET: /* not admitted: closed before a word is said */
+        case EPIPE:
+        case ENOTCONN:
+                return EXIT_DENIED;
+        default:
+                return EXIT_FAILED;
+        }
+}
+
+Exit control_call(const Ctl *c, const char *method, char **ret)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(bus_closep) sd_bus *bus = NULL;
+        const char *text = NULL;
+        Exit e = EXIT_OK;
+        int r;
+
+        r = open_bus(c, &bus);
+        if (r >= 0)
+                r = sd_bus_call_method(bus, NULL, BUS_PATH, BUS_INTERFACE, method, &error, &reply,
+                                       "");
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "s", &text);
+        if (r < 0) {
+                e = exit_code(&error, r);
+                text = e == EXIT_DENIED && !strstr(error.name ?: "", BUS_ERROR)
+                               ? "only root and the users of the configuration may do that"
+                               : error.message ?: strerror(-r);
+        }
+        *ret = strdup(text);
+        return e;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Calls of the daemon's D-Bus interface, peer to peer on RUNTIME/control. */
+
+#include "ctl/ctl.h"
+
+/* Calls a method without arguments that answers with a string. EXIT_OK with *ret malloc'ed; or *ret
+ * a malloc'ed text that says what went wrong (NULL: no memory), and the exit code for it. */
+Exit control_call(const Ctl *c, const char *method, char **ret);

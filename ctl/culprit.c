@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ctl/culprit.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "ctl/output.h"
+#include "ctl/state.h"
+#include "model/json.h"
+#include "model/policy.h"
+
+static bool known(const json_t *holder, const char *key)
+{
+        const json_t *v = json_object_get(holder, key);
+
+        return v && !json_is_null(v);
+}
+
+static void put_name(FILE *f, const json_t *holder)
+{
+        bool unit = known(holder, "unit"), pid = known(holder, "pid"), exe = known(holder, "exe");
+
+        if (unit)
+                fputs(get_text(holder, "unit"), f);
+        else if (pid)
+                fputs(exe ? get_text(holder, "exe") : "a process", f);
+        else if (known(holder, "uid"))
+                fprintf(f, "a process of uid %lld", (long long) get_number(holder, "uid"));
+        else
+                fputs("nobody any more", f);
+        if (!pid)
+                return;
+        fprintf(f, " (pid %lld", (long long) get_number(holder, "pid"));
+        if (unit && exe)
+                fprintf(f, ", %s", get_text(holder, "exe"));
+        fputc(')', f);
+}
+
+static char *text_of(const json_t *holder, bool with_socket)
+{
+        size_t size = 0;
+        char *text = NULL;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+        put_name(f, holder);
+        if (with_socket) {
+                fprintf(f, ", %s", get_text(holder, "local"));
+                if (known(holder, "remote"))
+                        fprintf(f, " -> %s", get_text(holder, "remote"));
+                fprintf(f, " %s", get_text(holder, "state"));
+        }
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+char *culprit_text(const json_t *holder)
+{
+        return text_of(holder, true);
+}
+
+char *culprit_name(const json_t *holder)
+{
+        return text_of(holder, false);
+}
+
+/* A service of its own, which can be stopped without anything else going with it: not a login
+ * session, not a user's manager. */
+static bool unit_is_stoppable(const char *unit)
+{
+        const char *suffix = strrchr(unit, '.');
+
+        if (!suffix || strncmp(unit, "user@", 5) == 0 || strncmp(unit, "session-", 8) == 0)
+                return false;
+        return strcmp(suffix, ".service") == 0 || strcmp(suffix, ".socket") == 0 ||
+               strcmp(suffix, ".scope") == 0;
+}
+
+/* The program itself has to go: for sockets that keep their port until they are closed. */
+static int remedy_stop(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
+{
+        const char *unit = get_text(holder, "unit");
+
+        if (unit_is_stoppable(unit))
+                return append_text(array, "systemctl stop %s", unit);
+        if (known(holder, "pid"))
+                return append_text(array, "kill %lld", (long long) get_number(holder, "pid"));
+        return append_text(array, "ss --all --processes --numeric --%s 'sport = :%u'", protocol,
+                           port);
+}
+
+static int remedy_kill(const json_t *holder, const char *protocol, const char *states,
+                       json_t *array)
+{
+        return append_text(array, "ss --kill --numeric --%s%s src '%s' dst '%s'", protocol, states,
+                           get_text(holder, "local"), get_text(holder, "remote"));
+}
+
+int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
+{
+        const char *unit = get_text(holder, "unit");
+        bool connected = known(holder, "remote");
+        int r;
+
+        switch (kind_from_string(get_text(holder, "kind"))) {
+        case KIND_STALE:
+                return connected ? remedy_kill(holder, protocol, " state all", array) : 0;
+        case KIND_EPHEMERAL:
+                if (!connected)
+                        return remedy_stop(holder, protocol, port, array);
+                r = remedy_kill(holder, protocol, "", array);
+                if (r >= 0 && unit_is_stoppable(unit))
+                        r = append_text(array, "systemctl restart %s", unit);
+                return r;
+        case KIND_SQUATTER:
+        case KIND_UNKNOWN:
+                return remedy_stop(holder, protocol, port, array);
+        case KIND_OWNER:
+                return unit_is_stoppable(unit) ? append_text(array, "systemctl restart %s", unit)
+                                               : 0;
+        default:
+                return 0;
+        }
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ctl/ours.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ctl/state.h"
+#include "kernel/process.h"
+#include "model/endpoint.h"
+
+#define UNIT "portreserved.service"
+
+/* The state that the daemon gives for an endpoint on that port, or NULL. */
+static const char *published_state(const json_t *state, const Socket *s)
+{
+        const json_t *reservation, *ep;
+        size_t i, j;
+
+        json_array_foreach(get_array(state, "list"), i, reservation) json_array_foreach(
+                get_array(reservation, "endpoints"), j,
+                ep) if (strcmp(get_text(ep, "protocol"), protocol_to_string(s->protocol)) == 0 &&
+                        get_number(ep, "port") <= s->local_port &&
+                        get_number(ep, "last") >= s->local_port) return get_text(ep, "state");
+        return NULL;
+}
+
+/* For those who may not read the daemon's fds: a socket of its user that is as the daemon says its
+ * hold there is. */
+static bool is_as_published(const Ours *o, const Socket *s)
+{
+        const char *state = published_state(o->state, s);
+        bool listens = s->state == SOCKET_LISTEN;
+        struct stat st;
+        char path[64];
+
+        if (!state || strcmp(state, "none") == 0 || strcmp(state, "pending") == 0)
+                return false;
+        if (listens != (strcmp(state, "listening") == 0 && s->protocol == IPPROTO_TCP))
+                return false;
+        (void) snprintf(path, sizeof(path), "/proc/%d", (int) o->pid);
+        return stat(path, &st) >= 0 && st.st_uid == s->uid;
+}
+
+bool ours_has(const Ours *o, const Socket *s)
+{
+        const char *path;
+        int r = -ESRCH;
+
+        /* A hold is never connected. */
+        if (s->remote_port != 0 || s->inode == 0)
+                return false;
+        if (o->pid > 0) {
+                r = process_has_inode(o->pid, s->inode);
+                if (r > 0)
+                        return true;
+        }
+        /* While the daemon restarts, PID 1 has its sockets; they stay in the cgroup they were made
+         * in. */
+        if (cgroup_map_path(o->cgroups, s->cgroup, &path) >= 0 && cgroup_path_in_unit(path, UNIT))
+                return true;
+        return r == -EACCES && is_as_published(o, s);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which sockets are portreserved's own holds: told without asking it, so that `why` works for
+ * everybody and beside a daemon that is broken. */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "kernel/cgroup.h"
+#include "model/observation.h"
+
+typedef struct Ours {
+        const json_t *state; /* state.json of a daemon that runs, or NULL */
+        pid_t pid;           /* its pid, or 0 */
+        CgroupMap *cgroups;
+} Ours;
+
+bool ours_has(const Ours *o, const Socket *s);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ctl/output.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/printable.h"
+#include "model/json.h"
+
+/* One line, or more where the text has newlines; each with the prefix. */
+static void put_lines(FILE *f, const char *prefix, char *text)
+{
+        char *line;
+
+        while ((line = strsep(&text, "\n"))) {
+                _cleanup_(freep) char *clean = printable(line);
+
+                fprintf(f, "%s%s\n", prefix, clean ?: "out of memory");
+        }
+}
+
+static void put_format(FILE *f, const char *prefix, const char *format, va_list ap)
+{
+        _cleanup_(freep) char *text = NULL;
+
+        if (vasprintf(&text, format, ap) < 0) {
+                text = NULL;
+                return;
+        }
+        put_lines(f, prefix, text);
+}
+
+void say(const Ctl *c, const char *format, ...)
+{
+        va_list ap;
+
+        if (c->quiet)
+                return;
+        va_start(ap, format);
+        put_format(stdout, "", format, ap);
+        va_end(ap);
+}
+
+void remark(const Ctl *c, const char *format, ...)
+{
+        va_list ap;
+
+        if (c->quiet)
+                return;
+        va_start(ap, format);
+        put_format(stderr, "portreservectl: ", format, ap);
+        va_end(ap);
+}
+
+Exit print_json(const Ctl *c, json_t *value, Exit exit_code)
+{
+        size_t flags = c->json == JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT;
+        int r;
+
+        if (!value) {
+                fputs("portreservectl: out of memory\n", stderr);
+                return EXIT_FAILED;
+        }
+        r = c->quiet ? 0 : json_dumpf(value, stdout, flags | JSON_ENCODE_ANY);
+        if (r == 0 && !c->quiet && (putchar('\n') == EOF || fflush(stdout) != 0))
+                r = -1;
+        json_decref(value);
+        if (r < 0) {
+                perror("portreservectl: standard output");
+                return EXIT_FAILED;
+        }
+        return exit_code;
+}
+
+Exit fail(const Ctl *c, Exit exit_code, const char *format, ...)
+{
+        static const char *const names[_EXIT_MAX] = {
+                [EXIT_OK] = "Ok",
+                [EXIT_FAILED] = "Failed",
+                [EXIT_USAGE] = "Usage",
+                [EXIT_NOT_RUNNING] = "NotRunning",
+                [EXIT_NOT_FOUND] = "NotFound",
+                [EXIT_DENIED] = "Denied",
+                [EXIT_IN_USE] = "InUse",
+                [EXIT_CONFIGURATION] = "ConfigurationInvalid",
+                [EXIT_COLLISIONS] = "Collisions",
+        };
+        _cleanup_(freep) char *text = NULL;
+        va_list ap;
+
+        if (c->quiet && exit_code != EXIT_USAGE && exit_code != EXIT_FAILED)
+                return exit_code;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+
+        if (!text) {
+                fputs("portreservectl: out of memory\n", stderr);
+                return exit_code;
+        }
+
+        if (c->json == JSON_OFF)
+                put_lines(stderr, "portreservectl: ", text);
+        else {
+                Ctl loud = *c;
+
+                loud.quiet = false;
+                for (char *p = text; (p = strchr(p, '\n'));)
+                        *p = ' ';
+                (void) print_json(&loud, json_error_object(names[exit_code], text, (int) exit_code),
+                                  exit_code);
+        }
+        return exit_code;
+}
+
+int append_text(json_t *array, const char *format, ...)
+{
+        _cleanup_(freep) char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        return json_array_append_new(array, json_text(text)) < 0 ? -ENOMEM : 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ctl/reason.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "ctl/culprit.h"
+#include "ctl/output.h"
+#include "ctl/state.h"
+
+/* More than that are repetitions for further connections. */
+#define REMEDIES_MAX 6u
+
+static bool unguarded(const Findings *f)
+{
+        return f->ephemeral && !f->reserved;
+}
+
+/* Of a port that nobody has now. */
+static void put_free(FILE *f, const Findings *d)
+{
+        fputs("nobody has it, a server can bind it", f);
+        if (!unguarded(d))
+                return;
+        fprintf(f,
+                "; but any outgoing connection may be given it: it is ephemeral (%u to %u) and "
+                "not ",
+                d->range_first, d->range_last);
+        fputs(json_is_object(d->declared)
+                      ? (d->running ? "in the kernel's list, though declared"
+                                    : "in the kernel's list, since portreserved is not running")
+                      : "reserved",
+              f);
+}
+
+static const char *owner_name(const Findings *d)
+{
+        const char *unit = get_text(d->declared, "unit");
+
+        return strcmp(unit, "-") == 0 ? "its owner" : unit;
+}
+
+/* Whose socket it is does not follow from its kind alone: "X listens on it". */
+static void put_bound(FILE *f, const Findings *d)
+{
+        _cleanup_(freep) char *who = culprit_name(d->worst);
+
+        fprintf(f, "%s %s", who ?: "somebody",
+                strcmp(get_text(d->worst, "state"), "LISTEN") == 0 ? "listens on it"
+                                                                   : "has it bound");
+}
+
+static void put_worst(FILE *f, const Findings *d, const char *who)
+{
+        bool listens = strcmp(get_text(d->worst, "state"), "LISTEN") == 0;
+
+        switch (kind_from_string(get_text(d->worst, "kind"))) {
+        case KIND_HOLD:
+                fprintf(f, "portreserved %s it for %s", listens ? "listens on" : "holds",
+                        owner_name(d));
+                if (!listens)
+                        fputs(" and lets that in as it starts; everybody else is refused", f);
+                break;
+        case KIND_LISTENER:
+                fprintf(f, "systemd listens on it for %s and starts that with the first client",
+                        owner_name(d));
+                break;
+        case KIND_OWNER:
+                fprintf(f, "%s has it, as it should", owner_name(d));
+                break;
+        case KIND_ACCEPTED:
+                fputs("connections of a server are there; a bind succeeds beside them only with "
+                      "SO_REUSEADDR",
+                      f);
+                break;
+        case KIND_STALE:
+                fprintf(f,
+                        "remains of a closed connection are in the way: %s; TIME_WAIT goes by "
+                        "itself "
+                        "within a minute",
+                        who);
+                break;
+        case KIND_EPHEMERAL:
+                fprintf(f,
+                        "the kernel gave it to an outgoing connection of %s; beside that no bind() "
+                        "succeeds, not even with SO_REUSEADDR",
+                        who);
+                break;
+        case KIND_SQUATTER:
+                put_bound(f, d);
+                fprintf(f, ", and is not %s", owner_name(d));
+                break;
+        default:
+                put_bound(f, d);
+                if (json_is_object(d->declared))
+                        fputs("; whether that is its owner cannot be told here", f);
+        }
+}
+
+char *reason_text(const Findings *d)
+{
+        _cleanup_(freep) char *who = NULL;
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f;
+
+        if (d->worst) {
+                who = culprit_text(d->worst);
+                if (!who)
+                        return NULL;
+        }
+        f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+        if (!d->worst)
+                put_free(f, d);
+        else if (d->would_bind == WOULD_BIND_YES)
+                fprintf(f, "a server can bind it; %s is there and not in the way", who);
+        else
+                put_worst(f, d, who);
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+/* Keeps the first of equal ones: a process has many sockets. */
+static void drop_repeated(json_t *array)
+{
+        for (size_t i = 0; i < json_array_size(array); i++)
+                for (size_t j = json_array_size(array); --j > i;)
+                        if (json_equal(json_array_get(array, i), json_array_get(array, j)))
+                                (void) json_array_remove(array, j);
+}
+
+/* What keeps it from being taken the next time. */
+static int remedy_lasting(const Findings *d, json_t *array)
+{
+        static const char start[] = "systemctl enable --now portreserved";
+
+        if (json_is_object(d->declared))
+                return d->running ? 0 : append_text(array, "%s", start);
+        if (!unguarded(d))
+                return 0;
+        return append_text(array,
+                           "printf '\\n[NAME]\\nPorts=%u/%s\\n' >>/etc/portreserved.conf && "
+                           "%s  # for NAME.service",
+                           d->port, protocol_to_string(d->protocol),
+                           d->running ? "portreservectl reload" : start);
+}
+
+json_t *reason_remedy(const Findings *d)
+{
+        _cleanup_(json_decrefp) json_t *array = json_array();
+        const char *protocol = protocol_to_string(d->protocol);
+        json_t *holder;
+        size_t i;
+
+        if (!array)
+                return NULL;
+        if (d->would_bind == WOULD_BIND_NO)
+                json_array_foreach(d->holders, i,
+                                   holder) if (culprit_remedy(holder, protocol, d->port, array) <
+                                               0) return NULL;
+        drop_repeated(array);
+        while (json_array_size(array) > REMEDIES_MAX)
+                (void) json_array_remove(array, REMEDIES_MAX);
+        if (remedy_lasting(d, array) < 0)
+                return NULL;
+        return TAKE_PTR(array);
+}
