@@ -169,15 +169,17 @@ json_t *event_to_json(const Event *e, uint64_t realtime_usec)
 {
         char time[TIME_TEXT_MAX], address[ADDRESS_TEXT_MAX];
         _cleanup_(freep) char *message = event_message(e);
+        const Endpoint *at = e->endpoint;
         json_t *o;
 
-        o = json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:o, s:o, s:s?}", "time",
+        o = json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:o, s:o, s:o}", "time",
                       time_format(realtime_usec, time), "event", event_kind_to_string(e->kind),
                       "name", e->reservation ? e->reservation->name : NULL, "protocol",
-                      e->endpoint ? protocol_to_string(e->endpoint->protocol) : NULL, "address",
-                      e->endpoint ? address_format(&e->endpoint->address, address) : NULL, "port",
+                      at ? protocol_to_string(at->protocol) : NULL, "address",
+                      at ? address_format(&at->address, address) : NULL, "port",
                       e->port ? json_integer(e->port) : json_null(), "holder",
-                      e->holder ? json_from_holder(e->holder) : json_null(), "message", message);
+                      e->holder ? json_from_holder(e->holder) : json_null(), "message",
+                      json_text(message));
         if (o && e->kind == EVENT_RESOLVED &&
             json_object_set_new(o, "duration_usec", json_integer((json_int_t) e->duration_usec)) <
                     0) {

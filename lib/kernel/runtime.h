@@ -14,6 +14,7 @@
 #define RUNTIME_OURS          "ours"         /* what of the kernel's list is ours */
 #define RUNTIME_REWRITE       "rewrite"      /* what a rewrite of the list that was cut short has to leave */
 #define RUNTIME_ALERTS        "alerts"
+#define RUNTIME_LOCK          "lock"         /* one daemon a runtime directory */
 
 /* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the reservations' names, each
  * ended by NUL. Reply: "ok" or "error TEXT" without NUL. */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The configuration on its way into effect. */
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/alert/log.h"
+#include "daemon/manager-internal.h"
+#include "daemon/notify.h"
+#include "kernel/config-file.h"
+#include "kernel/kernel-list.h"
+#include "kernel/runtime.h"
+
+/* What of the configuration may be in the kernel's list: reservations in their order, until one
+ * would leave fewer than EphemeralFloor= ports to outgoing connections. That one is held and
+ * watched all the same. */
+static void reservable(Manager *m, Config *c, PortSet *ret)
+{
+        PortSet all = *reserve_foreign(m->reserve), ours;
+        uint16_t first = 32768, last = 60999; /* the kernel's defaults */
+        unsigned before;
+
+        (void) ephemeral_range_read(&first, &last);
+        portset_clear(&ours);
+        before = portset_ephemeral_left(&all, first, last);
+
+        CONFIG_FOREACH_RESERVATION(c, r) {
+                PortSet with = all;
+                unsigned left;
+
+                for (size_t i = 0; i < r->n_endpoints; i++)
+                        portset_add_run(&with, r->endpoints[i].port, r->endpoints[i].last);
+                left = portset_ephemeral_left(&with, first, last);
+                if (left < before && left < c->daemon.ephemeral_floor) {
+                        (void) config_error(
+                                c, r->file, r->line,
+                                "[%s] would leave %u ephemeral ports of %u-%u, fewer than "
+                                "EphemeralFloor=%u: "
+                                "not put into the kernel's list; reserve fewer ports, or widen "
+                                "net.ipv4.ip_local_port_range",
+                                r->name, left, first, last, c->daemon.ephemeral_floor);
+                        continue;
+                }
+                for (size_t i = 0; i < r->n_endpoints; i++)
+                        portset_add_run(&ours, r->endpoints[i].port, r->endpoints[i].last);
+                all = with;
+                before = left;
+        }
+        *ret = ours;
+}
+
+static void log_diagnostics(const Config *c)
+{
+        for (size_t i = 0; i < c->n_errors; i++)
+                log_error("%s:%u: %s", c->errors[i].file, c->errors[i].line, c->errors[i].message);
+        if (c->n_errors_dropped > 0)
+                log_error("and %zu more mistakes in the configuration", c->n_errors_dropped);
+        for (size_t i = 0; i < c->n_warnings; i++)
+                log_warning("%s:%u: %s", c->warnings[i].file, c->warnings[i].line,
+                            c->warnings[i].message);
+}
+
+/* reservable() may have found mistakes: they must be known before anything is changed. */
+static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
+{
+        _cleanup_(config_freep) Config *old = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        m->held_told = 0;
+        m->reserved = *ports;
+        r = reserve_apply(m->reserve, ports);
+        if (r < 0)
+                log_error("Cannot keep the kernel's list: %s", strerror(-r));
+
+        /* Both layers look into the old one while they compare: it goes last. */
+        old = m->config;
+        m->config = config;
+        alert_set_interval(m->alert, config->daemon.alert_interval_usec);
+        identify_reset(watch_identify(m->watch));
+        r = hold_set_apply(m->holds, config);
+        if (r < 0)
+                log_error("Cannot hold all ports: %s", strerror(-r));
+        r = watch_apply(m->watch, config);
+        if (r < 0)
+                log_error("Cannot watch: %s", strerror(-r));
+
+        r = manager_runtime_path(m, RUNTIME_APPLIED, path);
+        if (r >= 0)
+                r = config_save_applied(config, path);
+        if (r < 0)
+                log_warning("Cannot write %s: %s. After a crash %s will be read instead.", path,
+                            strerror(-r), CONFIG_FILE_DEFAULT);
+        return 0;
+}
+
+int manager_apply(Manager *m, Config *config)
+{
+        PortSet ports;
+
+        reservable(m, config, &ports);
+        log_diagnostics(config);
+        return manager_apply_ports(m, config, &ports);
+}
+
+int manager_load(Manager *m)
+{
+        _cleanup_(config_freep) Config *c = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        r = manager_runtime_path(m, RUNTIME_APPLIED, path);
+        if (r < 0)
+                return r;
+        r = access(path, F_OK) < 0 ? -ENOENT : config_load_applied(path, &c);
+        if (r >= 0)
+                log_info("Going on with what was applied before we ended unexpectedly (%s)", path);
+        else
+                r = config_load(&(ConfigPaths){ .main = m->options.config, .root = "" }, &c);
+        if (r < 0) {
+                log_error("Cannot read %s: %s", m->options.config ?: CONFIG_FILE_DEFAULT,
+                          strerror(-r));
+                return r;
+        }
+        r = manager_apply(m, c);
+        if (r >= 0)
+                TAKE_PTR(c);
+        if (r >= 0)
+                log_info("%zu reservations; %zu sockets held, %zu pending",
+                         m->config->n_reservations,
+                         hold_set_count(m->holds) - hold_set_pending(m->holds),
+                         hold_set_pending(m->holds));
+        return r;
+}
+
+static char *diagnostics_text(const Config *c)
+{
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+        config_print_diagnostics(c, f);
+        if (fclose(f) != 0)
+                return NULL;
+        return text;
+}
+
+static int reload(Manager *m, char **ret_error)
+{
+        _cleanup_(config_freep) Config *c = NULL;
+        PortSet ports;
+        int r;
+
+        r = config_load(&(ConfigPaths){ .main = m->options.config, .root = "" }, &c);
+        if (r < 0) {
+                if (asprintf(ret_error, "%s: %s", m->options.config ?: CONFIG_FILE_DEFAULT,
+                             strerror(-r)) < 0)
+                        *ret_error = NULL;
+                return r;
+        }
+        reservable(m, c, &ports);
+        log_diagnostics(c);
+        if (c->n_errors > 0) {
+                *ret_error = diagnostics_text(c);
+                return -EINVAL;
+        }
+        return manager_apply_ports(m, TAKE_PTR(c), &ports);
+}
+
+int manager_reload(Manager *m, char **ret_error)
+{
+        int r;
+
+        notify_reloading();
+        r = reload(m, ret_error);
+        if (r < 0)
+                log_error("Not reloaded, what ran goes on: %s", strerror(-r));
+        else
+                log_notice("Reloaded: %zu reservations", m->config->n_reservations);
+        notify_ready();
+        (void) state_write(m->state);
+        state_touch(m->state);
+        return r;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the layers below tell, and who must hear of it. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/alert/log.h"
+#include "daemon/manager-internal.h"
+#include "daemon/notify.h"
+#include "kernel/config-file.h"
+#include "kernel/runtime.h"
+
+/* Beyond that many ports held at once, `held` is one line in the log. */
+#define HELD_TOLD_MAX 32u
+/* So much of the missing ports is shown when the list drifted. */
+#define DRIFT_TEXT_MAX 160
+
+static void on_event(json_t *object, void *userdata)
+{
+        _cleanup_(freep) char *text = NULL;
+        Manager *m = userdata;
+
+        if (m->bus) {
+                text = json_dumps(object, JSON_COMPACT);
+                if (text)
+                        bus_emit_event(m->bus, text);
+        }
+        state_touch(m->state);
+}
+
+const AlertOps manager_alert_ops = { .event = on_event };
+
+static void on_drift(const PortSet *missing, int error, void *userdata)
+{
+        _cleanup_(freep) char *text = NULL;
+        Manager *m = userdata;
+        int n;
+
+        text = malloc(PORTSET_TEXT_MAX);
+        if (!text)
+                return;
+        n = portset_format(missing, text, PORTSET_TEXT_MAX);
+        if (n > DRIFT_TEXT_MAX)
+                (void) snprintf(text + DRIFT_TEXT_MAX, 64, "… (%u ports)", portset_count(missing));
+
+        alert_event(m->alert, &(Event){ .kind = EVENT_DRIFT, .detail = text });
+        if (error >= 0)
+                alert_event(m->alert, &(Event){ .kind = EVENT_REPAIRED });
+        /* In the meantime the kernel may have given a port away. */
+        (void) watch_sweep(m->watch);
+}
+
+static void on_writable(int error, void *userdata)
+{
+        Manager *m = userdata;
+
+        if (error < 0)
+                log_error("Cannot write net.ipv4.ip_local_reserved_ports: %s. Ports are held and "
+                          "watched, but the kernel may "
+                          "give those that are not held to outgoing connections.",
+                          strerror(-error));
+        else
+                log_notice("net.ipv4.ip_local_reserved_ports can be written again");
+        state_touch(m->state);
+}
+
+const ReserveOps manager_reserve_ops = { .drift = on_drift, .writable = on_writable };
+
+/* A port that was taken is ours again: start who failed for it. */
+static void start_failed(Manager *m, const Reservation *r)
+{
+        int k;
+
+        if (!notify_is_service() || !r->unit || !starter_forget(m->starter, r->name))
+                return;
+        k = starter_request(m->starter, r->unit);
+        if (k < 0)
+                log_warning("%s: cannot ask portreserved-act to start %s: %s. Start it by hand.",
+                            r->name, r->unit, strerror(-k));
+}
+
+static void on_hold_changed(const HoldEvent *e, void *userdata)
+{
+        Event event = { .reservation = e->reservation, .endpoint = e->endpoint, .port = e->port };
+        Manager *m = userdata;
+        Hold *h;
+
+        switch (e->to) {
+        case HOLD_STATE_PENDING:
+                /* Closed for an owner that shares with nobody (ReuseAddress=no): no news. */
+                if (e->from != HOLD_STATE_NONE)
+                        break;
+                h = hold_set_find(m->holds, e->endpoint, e->port);
+                event.kind = EVENT_PENDING;
+                event.detail = h && hold_error(h) < 0 ? strerror(-hold_error(h)) : NULL;
+                alert_event(m->alert, &event);
+                break;
+        case HOLD_STATE_EXCLUSIVE:
+        case HOLD_STATE_LISTENING:
+        case HOLD_STATE_SHARING:
+                if (e->from == HOLD_STATE_PENDING) {
+                        event.kind = EVENT_CLAIMED;
+                        alert_event(m->alert, &event);
+                        start_failed(m, e->reservation);
+                } else if (e->from == HOLD_STATE_NONE) {
+                        event.kind = EVENT_HELD;
+                        if (m->held_told++ < HELD_TOLD_MAX)
+                                alert_event(m->alert, &event);
+                } else if (e->to == HOLD_STATE_SHARING) {
+                        event.kind = EVENT_HANDED_OVER;
+                        alert_event(m->alert, &event);
+                }
+                break;
+        case HOLD_STATE_NONE:
+        case HOLD_STATE_IN_USE:
+                break;
+        }
+        state_touch(m->state);
+}
+
+static Tristate on_hold_asks_owner(const Reservation *r, const Endpoint *e, uint16_t port,
+                                   void *userdata)
+{
+        Manager *m = userdata;
+
+        return watch_owner_bound(m->watch, r, e, port);
+}
+
+static bool on_hold_clear_remains(const Reservation *r, const Endpoint *e, uint16_t port,
+                                  void *userdata)
+{
+        Manager *m = userdata;
+        int n;
+
+        n = watch_clear_remains(m->watch, e, port);
+        if (n > 0)
+                log_info("%s: removed %d remains of closed connections from port %u/%s", r->name, n,
+                         port, protocol_to_string(e->protocol));
+        return n > 0;
+}
+
+static void on_hold_store(int fd, const char *name, void *userdata)
+{
+        int r = notify_store_fd(fd, name);
+
+        if (r < 0)
+                log_warning("Cannot give a socket to the service manager: %s. It will be free for "
+                            "a moment when portreserved "
+                            "is restarted.",
+                            strerror(-r));
+}
+
+static void on_hold_unstore(const char *name, void *userdata)
+{
+        (void) notify_unstore_fd(name);
+}
+
+const HoldOps manager_hold_ops = {
+        .changed = on_hold_changed,
+        .owner_bound = on_hold_asks_owner,
+        .clear_remains = on_hold_clear_remains,
+        .store = on_hold_store,
+        .unstore = on_hold_unstore,
+};
+
+static bool on_watch_asks_ours(uint64_t cookie, uint32_t inode, void *userdata)
+{
+        Manager *m = userdata;
+
+        return hold_set_is_ours(m->holds, cookie, inode);
+}
+
+static void on_collision_begin(const Collision *c, void *userdata)
+{
+        Manager *m = userdata;
+
+        alert_event(m->alert, &(Event){
+                                      .kind = EVENT_COLLISION,
+                                      .reservation = c->reservation,
+                                      .endpoint = c->endpoint,
+                                      .port = c->port,
+                                      .holder = &c->holder,
+                              });
+}
+
+/* PID 1 could not listen while somebody had the port. Remains of his connection would still be in
+ * its way. */
+static void start_failed_socket(Manager *m, const Collision *c)
+{
+        char unit[RESERVATION_UNIT_MAX];
+        int r;
+
+        if (!notify_is_service() ||
+            reservation_endpoint_hold(c->reservation, c->endpoint) != HOLD_LISTEN)
+                return;
+        (void) watch_clear_remains(m->watch, c->endpoint, c->port);
+        r = starter_request(m->starter, reservation_socket_unit(c->reservation, unit));
+        if (r < 0)
+                log_warning("%s: cannot ask portreserved-act to start %s: %s. Start it by hand.",
+                            c->reservation->name, unit, strerror(-r));
+}
+
+static void on_collision_end(const Collision *c, uint64_t duration_usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        alert_event(m->alert, &(Event){
+                                      .kind = EVENT_RESOLVED,
+                                      .reservation = c->reservation,
+                                      .endpoint = c->endpoint,
+                                      .port = c->port,
+                                      .holder = &c->holder,
+                                      .duration_usec = duration_usec,
+                              });
+        hold_set_port_freed(m->holds, c->endpoint->protocol, c->port);
+        start_failed_socket(m, c);
+}
+
+static void on_port_freed(int protocol, uint16_t port, void *userdata)
+{
+        Manager *m = userdata;
+
+        hold_set_port_freed(m->holds, protocol, port);
+}
+
+static void on_owner_seen(const Reservation *r, const Endpoint *e, uint16_t port, bool bound,
+                          void *userdata)
+{
+        Manager *m = userdata;
+        PortSet *listening = e->protocol == IPPROTO_TCP ? &m->listening_tcp : &m->listening_udp;
+
+        hold_set_owner_seen(m->holds, r, e, port, bound);
+        if (portset_has(listening, port) == bound)
+                return;
+        if (bound)
+                portset_add(listening, port);
+        else
+                portset_remove(listening, port);
+        state_touch(m->state);
+}
+
+static void on_watch_degraded(const char *what, const char *error, void *userdata)
+{
+        Manager *m = userdata;
+
+        free(m->watch_error);
+        m->watch_error = NULL;
+        if (error) {
+                log_warning("Cannot see everything: %s: %s", what, error);
+                if (asprintf(&m->watch_error, "%s: %s", what, error) < 0)
+                        m->watch_error = NULL;
+        } else
+                log_notice("%s: well again", what);
+        state_touch(m->state);
+}
+
+const WatchOps manager_watch_ops = {
+        .is_ours = on_watch_asks_ours,
+        .begin = on_collision_begin,
+        .end = on_collision_end,
+        .freed = on_port_freed,
+        .owner = on_owner_seen,
+        .degraded = on_watch_degraded,
+};
+
+static void on_runtime_restored(void *userdata)
+{
+        Manager *m = userdata;
+        char path[4096];
+
+        if (!m->config || !m->bus)
+                return;
+        log_warning("%s was cleared away by somebody; our files are there again",
+                    m->options.runtime_dir);
+        (void) bus_restore(m->bus);
+        (void) handover_server_restore(m->handover);
+        (void) reserve_apply(m->reserve, &m->reserved); /* records what is ours */
+        if (manager_runtime_path(m, RUNTIME_APPLIED, path) >= 0)
+                (void) config_save_applied(m->config, path);
+        (void) state_write(m->state);
+}
+
+const RuntimeDirOps manager_runtime_ops = { .restored = on_runtime_restored };

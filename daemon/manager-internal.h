@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the manager's files share: its parts call up through these tables. */
+
+#include "daemon/manager.h"
+
+extern const ReserveOps manager_reserve_ops;
+extern const HoldOps manager_hold_ops;
+extern const WatchOps manager_watch_ops;
+extern const AlertOps manager_alert_ops;
+extern const BusOps manager_bus_ops;
+extern const HandoverOps manager_handover_ops;
+extern const ClientsOps manager_clients_ops;
+extern const RuntimeDirOps manager_runtime_ops;
+
+/* The configuration that a start begins with: applied.conf of a daemon that crashed, else the
+ * administrator's files. */
+int manager_load(Manager *m);
+/* Puts config (taken over) into effect. */
+int manager_apply(Manager *m, Config *config);
+/* Path of a file in the runtime directory. */
+int manager_runtime_path(const Manager *m, const char *name, char buf[static 4096]);

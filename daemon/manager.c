@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/manager.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/file.h"
+#include "daemon/alert/log.h"
+#include "daemon/manager-internal.h"
+#include "daemon/notify.h"
+#include "kernel/runtime.h"
+
+int manager_runtime_path(const Manager *m, const char *name, char buf[static 4096])
+{
+        return path_join(buf, 4096, m->options.runtime_dir, name);
+}
+
+static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+        return sd_event_exit(sd_event_source_get_event(s), 0);
+}
+
+static int on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+        _cleanup_(freep) char *error = NULL;
+
+        (void) manager_reload(userdata, &error); /* logs */
+        return 0;
+}
+
+static int add_signals(Manager *m)
+{
+        static const struct {
+                int signal;
+                sd_event_signal_handler_t handler;
+        } signals[] = {
+                { SIGTERM, on_stop_signal },
+                { SIGINT, on_stop_signal },
+                { SIGHUP, on_reload_signal },
+        };
+        sigset_t set;
+        int r;
+
+        (void) sigemptyset(&set);
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void) sigaddset(&set, signals[i].signal);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                r = sd_event_add_signal(m->event, NULL, signals[i].signal, signals[i].handler, m);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* One fd a placeholder: take what we may have. */
+static void raise_fd_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int manager_new(const ManagerOptions *options, Manager **ret)
+{
+        _cleanup_(manager_freep) Manager *m = NULL;
+        int r;
+
+        raise_fd_limit();
+        (void) notify_is_service();
+
+        m = calloc(1, sizeof(*m));
+        if (!m)
+                return -ENOMEM;
+        m->options = *options;
+
+        r = sd_event_new(&m->event);
+        if (r < 0)
+                return r;
+        r = add_signals(m);
+        if (r < 0)
+                return r;
+        r = sd_event_set_watchdog(m->event, true);
+        if (r < 0)
+                return r;
+
+        r = runtime_dir_new(m->event, options->runtime_dir, &manager_runtime_ops, m, &m->runtime);
+        if (r == -EBUSY) {
+                log_error("Another portreserved runs on %s. Stop it first, or name another "
+                          "--runtime-dir.",
+                          options->runtime_dir);
+                return r;
+        }
+        if (r < 0) {
+                log_error("Cannot use the runtime directory %s: %s", options->runtime_dir,
+                          strerror(-r));
+                return r;
+        }
+        r = alert_new(10 * 1000000, &manager_alert_ops, m, &m->alert);
+        if (r >= 0)
+                r = state_new(m, &m->state);
+        if (r >= 0)
+                r = clients_new(m->event, &manager_clients_ops, m, &m->clients);
+        if (r >= 0)
+                r = starter_new(options->runtime_dir, &m->starter);
+        if (r < 0)
+                return r;
+
+        r = reserve_new(m->event, options->runtime_dir, &manager_reserve_ops, m, &m->reserve);
+        if (r >= 0)
+                r = hold_set_new(m->event, !notify_is_service(), &manager_hold_ops, m, &m->holds);
+        if (r < 0) {
+                log_error("Cannot start: %s", strerror(-r));
+                return r;
+        }
+        r = watch_new(m->event, &manager_watch_ops, m, &m->watch);
+        if (r < 0) {
+                log_error("Cannot ask the kernel for its sockets (netlink sock_diag): %s",
+                          strerror(-r));
+                return r;
+        }
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+Manager *manager_free(Manager *m)
+{
+        if (!m)
+                return NULL;
+        handover_server_free(m->handover);
+        bus_free(m->bus);
+        clients_free(m->clients);
+        watch_free(m->watch);
+        hold_set_free(m->holds);
+        reserve_free(m->reserve);
+        starter_free(m->starter);
+        alert_free(m->alert);
+        state_free(m->state);
+        runtime_dir_free(m->runtime);
+        config_free(m->config);
+        free(m->watch_error);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
+
+/* Sockets that the fd store kept over our restart. */
+static int adopt_fds(Manager *m)
+{
+        char **names = NULL;
+        int n, r = 0;
+
+        n = sd_listen_fds_with_names(true, &names);
+        if (n < 0)
+                log_warning("Cannot take over the sockets of the fd store: %s", strerror(-n));
+        for (int i = 0; i < n; i++) {
+                int k = hold_set_adopt_consume_fd(m->holds, SD_LISTEN_FDS_START + i, names[i]);
+
+                if (k < 0)
+                        r = k;
+                free(names[i]);
+        }
+        free(names);
+        if (n > 0)
+                log_info("Took over %d sockets of our last run", n);
+        return r;
+}
+
+static int open_doors(Manager *m)
+{
+        int r;
+
+        r = bus_new(m->event, m->options.runtime_dir, &manager_bus_ops, m, &m->bus);
+        if (r >= 0)
+                r = handover_server_new(m->event, m->options.runtime_dir, &manager_handover_ops, m,
+                                        &m->handover);
+        if (r < 0)
+                log_error("Cannot listen in %s: %s", m->options.runtime_dir, strerror(-r));
+        return r;
+}
+
+int manager_start(Manager *m)
+{
+        int r;
+
+        r = adopt_fds(m);
+        if (r < 0)
+                return r;
+        r = manager_load(m);
+        if (r < 0)
+                return r;
+        r = open_doors(m);
+        if (r < 0)
+                return r;
+        (void) state_write(m->state);
+        notify_ready();
+        state_touch(m->state);
+        return 0;
+}
+
+/* A clean end. The sockets in the fd store stay there if this is a restart. */
+static void manager_stop(Manager *m)
+{
+        static const char *const files[] = { RUNTIME_CONTROL, RUNTIME_HANDOVER, RUNTIME_STATE,
+                                             RUNTIME_APPLIED };
+        int r;
+
+        notify_stopping();
+        if (!m->options.keep_list) {
+                m->reserve = reserve_free(m->reserve);
+                r = reserve_release(m->options.runtime_dir);
+                if (r < 0)
+                        log_error(
+                                "Cannot take our ports out of net.ipv4.ip_local_reserved_ports: %s",
+                                strerror(-r));
+        }
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                runtime_dir_unlink(m->runtime, files[i]);
+}
+
+int manager_run(Manager *m)
+{
+        int r;
+
+        r = sd_event_loop(m->event);
+        if (r < 0)
+                log_error("Event loop failed: %s", strerror(-r));
+        manager_stop(m);
+        return r;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The manager owns every part of the daemon and carries what one tells to the others. */
+
+#include <systemd/sd-event.h>
+
+#include "base/cleanup.h"
+#include "daemon/alert/alert.h"
+#include "daemon/bus/bus.h"
+#include "daemon/bus/handover-server.h"
+#include "daemon/clients.h"
+#include "daemon/hold/hold.h"
+#include "daemon/reserve/reserve.h"
+#include "daemon/runtime-dir.h"
+#include "daemon/starter.h"
+#include "daemon/state.h"
+#include "daemon/watch/watch.h"
+#include "model/config.h"
+
+typedef struct ManagerOptions {
+        const char *config; /* --config, or NULL: the search path */
+        const char *runtime_dir;
+        const char *state_dir;
+        bool keep_list; /* at SIGTERM leave the kernel's list: portreserved-list.service does it */
+} ManagerOptions;
+
+typedef struct Manager {
+        ManagerOptions options;
+        sd_event *event;
+
+        Config *config;
+        PortSet reserved;      /* of the configuration, what may be in the kernel's list
+                                  (EphemeralFloor=) */
+        PortSet listening_tcp; /* ports that PID 1's listener or the owner was seen on, for
+                                  Hold=listen */
+        PortSet listening_udp;
+        unsigned held_told; /* `held` events told since the last apply */
+        char *watch_error;  /* what the watch cannot see at the moment, or NULL */
+
+        RuntimeDir *runtime;
+        Reserve *reserve;
+        HoldSet *holds;
+        Watch *watch;
+        Alert *alert;
+        Bus *bus;
+        HandoverServer *handover;
+        Clients *clients;
+        Starter *starter;
+        State *state;
+} Manager;
+
+int manager_new(const ManagerOptions *options, Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager, manager_free);
+
+/* Adopts the sockets of the fd store, reads the configuration, puts it into effect and opens the
+ * doors. Mistakes in the configuration are reported and cost only themselves. */
+int manager_start(Manager *m);
+
+/* Until SIGTERM or SIGINT. */
+int manager_run(Manager *m);
+
+/* Reads /etc again and puts it into effect, whole or not at all. -EINVAL with *ret_error
+ * (malloc'ed) where there is any mistake; what runs goes on. */
+int manager_reload(Manager *m, char **ret_error);
+
+/* May the reservation be opened to a process of this user in this cgroup (NULL: could not be read)?
+ * 0, -EPERM. */
+int manager_admits(Manager *m, const Reservation *r, uid_t uid, const char *cgroup);

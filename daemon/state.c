@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/state.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/grow.h"
+#include "daemon/alert/log.h"
+#include "daemon/manager.h"
+#include "daemon/notify.h"
+#include "kernel/runtime.h"
+#include "model/json.h"
+
+#define SETTLE_USEC 50000u
+#define COST_FACTOR 20u
+
+struct State {
+        Manager *manager;
+        char *path;
+        sd_event_source *timer;
+        uint64_t started_usec; /* CLOCK_REALTIME */
+        uint64_t written_usec; /* CLOCK_MONOTONIC, when the last writing ended */
+        uint64_t cost_usec;    /* how long it took */
+        bool failed;           /* told so already */
+};
+
+static uint64_t now_usec(clockid_t clock)
+{
+        struct timespec ts;
+
+        (void) clock_gettime(clock, &ts);
+        return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* An endpoint's collisions, in the order of ports. */
+typedef struct Collisions {
+        const Collision **list;
+        size_t n, allocated;
+} Collisions;
+
+static void collisions_done(Collisions *c)
+{
+        free(c->list);
+}
+
+static int collision_compare(const void *a, const void *b)
+{
+        const Collision *x = *(const Collision *const *) a, *y = *(const Collision *const *) b;
+
+        return (int) x->port - (int) y->port;
+}
+
+static int collisions_collect(const Watch *w, const Endpoint *e, Collisions *ret)
+{
+        for (const Collision *c = watch_next(w, e, NULL); c; c = watch_next(w, e, c)) {
+                if (!GROW(ret->list, ret->allocated, ret->n + 1))
+                        return -ENOMEM;
+                ret->list[ret->n++] = c;
+        }
+        if (ret->n > 1)
+                qsort(ret->list, ret->n, sizeof(ret->list[0]), collision_compare);
+        return 0;
+}
+
+static const char *endpoint_state(const Manager *m, const Reservation *r, const Endpoint *e,
+                                  uint16_t port, const Collision *collision)
+{
+        HoldMode mode = reservation_endpoint_hold(r, e);
+        const PortSet *listening =
+                e->protocol == IPPROTO_TCP ? &m->listening_tcp : &m->listening_udp;
+        Hold *h;
+
+        if (mode == HOLD_NONE)
+                return hold_state_to_string(HOLD_STATE_NONE);
+        h = hold_set_find(m->holds, e, port);
+        if (h)
+                return hold_state_to_string(hold_state(h));
+        /* PID 1 listens, not we. */
+        if (mode == HOLD_LISTEN && portset_has(listening, port))
+                return hold_state_to_string(HOLD_STATE_LISTENING);
+        return hold_state_to_string(collision ? HOLD_STATE_PENDING : HOLD_STATE_NONE);
+}
+
+/* Ports first..last of the endpoint are alike. */
+static int put_run(json_t *array, const Endpoint *e, uint16_t first, uint16_t last,
+                   const char *state, bool reserved, const Collision *c)
+{
+        json_t *holder = NULL, *o;
+
+        if (c) {
+                holder = json_from_holder(&c->holder);
+                if (!holder)
+                        return -ENOMEM;
+        }
+        o = json_from_endpoint(e, first, last, state, reserved, holder);
+        return json_array_append_new(array, o) < 0 ? -ENOMEM : 0;
+}
+
+/* One EP for each run of ports that are alike; a port with a collision stands alone. */
+static int put_endpoint(const Manager *m, const Reservation *r, const Endpoint *e, json_t *array)
+{
+        _cleanup_(collisions_done) Collisions collisions = {};
+        const char *state = NULL;
+        const Collision *before = NULL;
+        bool reserved = false;
+        unsigned first = e->port;
+        size_t k = 0;
+
+        if (collisions_collect(m->watch, e, &collisions) < 0)
+                return -ENOMEM;
+
+        for (unsigned port = e->port; port <= e->last; port++) {
+                const Collision *c = NULL;
+                const char *s;
+                bool in_list;
+
+                while (k < collisions.n && collisions.list[k]->port < port)
+                        k++;
+                if (k < collisions.n && collisions.list[k]->port == port)
+                        c = collisions.list[k];
+                s = endpoint_state(m, r, e, (uint16_t) port, c);
+                in_list = reserve_has(m->reserve, (uint16_t) port);
+
+                if (state && (s != state || in_list != reserved || c || before)) {
+                        if (put_run(array, e, (uint16_t) first, (uint16_t) (port - 1), state,
+                                    reserved, before) < 0)
+                                return -ENOMEM;
+                        first = port;
+                }
+                state = s;
+                reserved = in_list;
+                before = c;
+        }
+        return put_run(array, e, (uint16_t) first, e->last, state, reserved, before);
+}
+
+static json_t *reservations_to_json(const Manager *m)
+{
+        json_t *list = json_array();
+
+        if (!list)
+                return NULL;
+        CONFIG_FOREACH_RESERVATION(m->config, r) {
+                json_t *o = json_from_reservation(r), *endpoints = json_array();
+                bool ok = o && endpoints;
+
+                for (size_t i = 0; ok && i < r->n_endpoints; i++)
+                        ok = put_endpoint(m, r, &r->endpoints[i], endpoints) >= 0;
+                if (!ok || json_object_set(o, "endpoints", endpoints) < 0 ||
+                    json_array_append(list, o) < 0) {
+                        json_decref(o);
+                        json_decref(endpoints);
+                        json_decref(list);
+                        return NULL;
+                }
+                json_decref(o);
+                json_decref(endpoints);
+        }
+        return list;
+}
+
+static void _printf_(2, 3) append_text(json_t *array, const char *format, ...)
+{
+        _cleanup_(freep) char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r >= 0)
+                (void) json_array_append_new(array, json_text(text));
+}
+
+/* What this kernel, container or moment keeps us from doing; each "word: explanation". */
+static json_t *degraded_to_json(const Manager *m)
+{
+        const WatchStats *w = watch_stats(m->watch);
+        json_t *a = json_array();
+
+        if (!a)
+                return NULL;
+        if (!w->bound_inactive)
+                append_text(a, "bound-inactive: this kernel does not list TCP sockets that are "
+                               "bound and do not listen "
+                               "(Linux 6.8 does); such a thief is noticed only when a hold fails");
+        if (!w->cgroups)
+                append_text(a, "cgroup: no cgroup v2 here; whose a socket is cannot be told");
+        if (reserve_error(m->reserve) < 0)
+                append_text(a,
+                            "kernel-list: net.ipv4.ip_local_reserved_ports cannot be written: %s; "
+                            "the kernel may "
+                            "give declared ports to outgoing connections",
+                            strerror(-reserve_error(m->reserve)));
+        if (m->watch_error)
+                append_text(a, "watch: %s", m->watch_error);
+        return a;
+}
+
+static json_t *scan_to_json(const Manager *m)
+{
+        const WatchStats *w = watch_stats(m->watch);
+        SockDiagStats none = {};
+        const SockDiagStats *d = w->diag ?: &none;
+
+        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "interval_usec",
+                         (json_int_t) m->config->daemon.scan_interval_usec, "looks",
+                         (json_int_t) w->looks, "sweeps", (json_int_t) w->sweeps, "last_look_usec",
+                         (json_int_t) w->last_look_usec, "last_sweep_usec",
+                         (json_int_t) w->last_sweep_usec, "rows", (json_int_t) d->rows, "malformed",
+                         (json_int_t) d->malformed, "interrupted", (json_int_t) d->interrupted,
+                         "overruns", (json_int_t) d->overruns);
+}
+
+static json_t *features_to_json(void)
+{
+        json_t *a = json_pack("[s, s, s, s, s]", "reserve", "hold", "watch", "handover", "control");
+
+        if (a && notify_is_service())
+                (void) json_array_append_new(a, json_string("fd-store"));
+        return a;
+}
+
+static json_t *state_to_json(State *s)
+{
+        char started[TIME_TEXT_MAX], updated[TIME_TEXT_MAX];
+        const Manager *m = s->manager;
+        json_t *o, *diagnostics;
+        PortSet ports;
+
+        config_ports(m->config, &ports);
+        o = json_pack(
+                "{s:s, s:i, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s?, s:o, s:o}",
+                "version", PROJECT_VERSION, "pid", (int) getpid(), "started",
+                time_format(s->started_usec, started), "updated",
+                time_format(now_usec(CLOCK_REALTIME), updated), "features", features_to_json(),
+                "degraded", degraded_to_json(m), "reservations",
+                (json_int_t) m->config->n_reservations, "ports", (json_int_t) portset_count(&ports),
+                "pending", (json_int_t) hold_set_pending(m->holds), "collisions",
+                (json_int_t) watch_count(m->watch), "drifts",
+                (json_int_t) reserve_drifts(m->reserve), "config_errors",
+                (json_int_t) (m->config->n_errors + m->config->n_errors_dropped), "scan",
+                scan_to_json(m), "config", m->options.config, "list", reservations_to_json(m),
+                "events", alert_recent(m->alert));
+        diagnostics = json_from_diagnostics(m->config);
+        if (!o || !diagnostics || json_object_update(o, diagnostics) < 0) {
+                json_decref(o);
+                o = NULL;
+        }
+        json_decref(diagnostics);
+        return o;
+}
+
+int state_text(State *s, char **ret)
+{
+        json_t *o = state_to_json(s);
+        char *text;
+
+        if (!o)
+                return -ENOMEM;
+        text = json_dumps(o, JSON_COMPACT);
+        json_decref(o);
+        if (!text)
+                return -ENOMEM;
+        *ret = text;
+        return 0;
+}
+
+int state_write(State *s)
+{
+        uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        r = state_text(s, &text);
+        if (r >= 0)
+                r = file_write_atomic(s->path, text, strlen(text), 0644);
+        s->written_usec = now_usec(CLOCK_MONOTONIC);
+        s->cost_usec = s->written_usec - begin;
+        if (r < 0 && !s->failed)
+                log_warning(
+                        "Cannot write %s: %s. portreservectl shows old news until that is mended.",
+                        s->path, strerror(-r));
+        s->failed = r < 0;
+        return r;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        State *s = userdata;
+        Manager *m = s->manager;
+
+        (void) state_write(s);
+        notify_status("%zu reservations; %zu sockets held, %zu pending; %zu collisions",
+                      m->config->n_reservations,
+                      hold_set_count(m->holds) - hold_set_pending(m->holds),
+                      hold_set_pending(m->holds), watch_count(m->watch));
+        return 0;
+}
+
+void state_touch(State *s)
+{
+        uint64_t now, at;
+        int enabled;
+
+        if (sd_event_source_get_enabled(s->timer, &enabled) >= 0 && enabled != SD_EVENT_OFF)
+                return;
+        now = now_usec(CLOCK_MONOTONIC);
+        at = MAX_OF(now + SETTLE_USEC, s->written_usec + s->cost_usec * COST_FACTOR);
+        (void) sd_event_source_set_time(s->timer, at);
+        (void) sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+}
+
+int state_new(Manager *m, State **ret)
+{
+        _cleanup_(state_freep) State *s = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        s->started_usec = now_usec(CLOCK_REALTIME);
+        r = path_join(path, sizeof(path), m->options.runtime_dir, RUNTIME_STATE);
+        if (r < 0)
+                return r;
+        s->path = strdup(path);
+        if (!s->path)
+                return -ENOMEM;
+        r = sd_event_add_time_relative(m->event, &s->timer, CLOCK_MONOTONIC, 0, 0, on_timer, s);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+State *state_free(State *s)
+{
+        if (!s)
+                return NULL;
+        sd_event_source_disable_unref(s->timer);
+        free(s->path);
+        free(s);
+        return NULL;
+}
