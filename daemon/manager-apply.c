@@ -72,9 +72,7 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
 
         m->held_told = 0;
         m->reserved = *ports;
-        r = reserve_apply(m->reserve, ports);
-        if (r < 0)
-                log_error("Cannot keep the kernel's list: %s", strerror(-r));
+        (void) reserve_apply(m->reserve, ports); /* tells its failures, and tries again */
 
         /* Both layers look into the old one while they compare: it goes last. */
         old = m->config;

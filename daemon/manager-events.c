@@ -74,7 +74,7 @@ static void start_failed(Manager *m, const Reservation *r)
 
         if (!notify_is_service() || !r->unit || !starter_forget(m->starter, r->name))
                 return;
-        k = starter_request(m->starter, r->unit);
+        k = starter_request(r->unit);
         if (k < 0)
                 log_warning("%s: cannot ask portreserved-act to start %s: %s. Start it by hand.",
                             r->name, r->unit, strerror(-k));
@@ -195,7 +195,7 @@ static void start_failed_socket(Manager *m, const Collision *c)
             reservation_endpoint_hold(c->reservation, c->endpoint) != HOLD_LISTEN)
                 return;
         (void) watch_clear_remains(m->watch, c->endpoint, c->port);
-        r = starter_request(m->starter, reservation_socket_unit(c->reservation, unit));
+        r = starter_request(reservation_socket_unit(c->reservation, unit));
         if (r < 0)
                 log_warning("%s: cannot ask portreserved-act to start %s: %s. Start it by hand.",
                             c->reservation->name, unit, strerror(-r));

@@ -110,7 +110,7 @@ int manager_new(const ManagerOptions *options, Manager **ret)
         if (r >= 0)
                 r = clients_new(m->event, &manager_clients_ops, m, &m->clients);
         if (r >= 0)
-                r = starter_new(options->runtime_dir, &m->starter);
+                r = starter_new(&m->starter);
         if (r < 0)
                 return r;
 

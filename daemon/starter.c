@@ -3,37 +3,26 @@
 #include "daemon/starter.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/file.h"
 #include "base/grow.h"
 #include "kernel/runtime.h"
 
 struct Starter {
-        char *path;
         char **wanted; /* names of reservations, each once */
         size_t n_wanted, n_wanted_allocated;
 };
 
-int starter_new(const char *runtime_dir, Starter **ret)
+int starter_new(Starter **ret)
 {
-        _cleanup_(starter_freep) Starter *s = NULL;
-        char path[PATH_MAX];
-        int r;
+        Starter *s;
 
-        r = path_join(path, sizeof(path), runtime_dir, RUNTIME_ACT);
-        if (r < 0)
-                return r;
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        s->path = strdup(path);
-        if (!s->path)
-                return -ENOMEM;
-        *ret = TAKE_PTR(s);
+        *ret = s;
         return 0;
 }
 
@@ -44,7 +33,6 @@ Starter *starter_free(Starter *s)
         while (s->n_wanted > 0)
                 free(s->wanted[--s->n_wanted]);
         free(s->wanted);
-        free(s->path);
         free(s);
         return NULL;
 }
@@ -73,18 +61,15 @@ void starter_want(Starter *s, const char *reservation)
         s->wanted[s->n_wanted++] = name;
 }
 
-int starter_request(Starter *s, const char *unit)
+int starter_request(const char *unit)
 {
-        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        const struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = ACT_SOCKET };
         _cleanup_(closep) int fd = -1;
 
-        if (strlen(s->path) >= sizeof(sa.sun_path))
-                return -ENAMETOOLONG;
-        strcpy(sa.sun_path, s->path);
         fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
-        if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+        if (connect(fd, (const struct sockaddr *) &sa, sizeof(sa)) < 0)
                 return -errno;
         if (send(fd, unit, strlen(unit) + 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                 return -errno;

@@ -8,11 +8,10 @@
 #include <stdbool.h>
 
 #include "base/cleanup.h"
-#include "model/reservation.h"
 
 typedef struct Starter Starter;
 
-int starter_new(const char *runtime_dir, Starter **ret);
+int starter_new(Starter **ret);
 Starter *starter_free(Starter *s);
 DEFINE_CLEANUP(Starter, starter_free);
 
@@ -22,4 +21,4 @@ void starter_want(Starter *s, const char *reservation);
 bool starter_forget(Starter *s, const char *reservation); /* was it wanted? */
 
 /* Asks now. 0, or -errno: nobody listens (no systemd here). Never blocks. */
-int starter_request(Starter *s, const char *unit);
+int starter_request(const char *unit);

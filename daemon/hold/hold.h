@@ -3,10 +3,11 @@
 
 /* The hold layer: a socket kept bound on an endpoint while its owner is away.
  *
- *             bind ok              owner starts             owner has bound
- *  pending ────────────▶ exclusive ─────────────▶ sharing ─────────────────▶ in-use
- *     ▲  EADDRINUSE           ▲                                                │ owner stops,
- * crashes └───────────────────────┴────────────────────────────────────────────────┘
+ *             bind ok             owner starts             owner has bound
+ *  pending ────────────▶ exclusive ────────────▶ sharing ─────────────────▶ in-use
+ *     ▲  EADDRINUSE          ▲                                                │
+ *     └──────────────────────┴────────────────────────────────────────────────┘
+ *                                       owner stops, crashes
  *
  * in-use is exclusive again, for everybody but the owner who is in.
  *
