@@ -66,20 +66,26 @@ Clients *clients_free(Clients *c)
         return NULL;
 }
 
+bool clients_has(const Clients *c, const char *reservation)
+{
+        for (size_t i = 0; i < c->n; i++)
+                if (strcmp(c->list[i]->reservation, reservation) == 0)
+                        return true;
+        return false;
+}
+
 static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
         _cleanup_(client_freep) Client *gone = userdata;
         Clients *c = gone->clients;
-        bool last = true;
 
         for (size_t i = 0; i < c->n; i++)
                 if (c->list[i] == gone) {
                         c->list[i] = c->list[--c->n];
                         break;
                 }
-        for (size_t i = 0; i < c->n && last; i++)
-                last = strcmp(c->list[i]->reservation, gone->reservation) != 0;
-        c->ops->gone(gone->reservation, gone->cgroup, last, c->userdata);
+        c->ops->gone(gone->reservation, gone->cgroup, !clients_has(c, gone->reservation),
+                     c->userdata);
         return 0;
 }
 

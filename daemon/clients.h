@@ -14,7 +14,7 @@
 typedef struct Clients Clients;
 
 typedef struct ClientsOps {
-        /* The last process that had this reservation open has ended. cgroup: its cgroup id as given
+        /* A process that had this reservation open has ended; last: it was the only one. cgroup: its cgroup id as given
          * to clients_add(). */
         void (*gone)(const char *reservation, uint64_t cgroup, bool last, void *userdata);
 } ClientsOps;
@@ -22,6 +22,9 @@ typedef struct ClientsOps {
 int clients_new(sd_event *event, const ClientsOps *ops, void *userdata, Clients **ret);
 Clients *clients_free(Clients *c);
 DEFINE_CLEANUP(Clients, clients_free);
+
+/* Is the reservation open to any process? */
+bool clients_has(const Clients *c, const char *reservation);
 
 /* Follows pid, which is alive since it waits for our answer. -EBUSY: 1,024 are followed already;
  * -ESRCH: it has gone. */

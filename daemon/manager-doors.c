@@ -106,10 +106,8 @@ static int on_handover(const HandoverRequest *request, void *userdata)
                 return hold_set_owner_stopped(m->holds, r);
 
         k = open_holds(m, r);
-        if (k == -EADDRINUSE)
-                starter_want(m->starter, r->name);
-        else
-                (void) starter_forget(m->starter, r->name);
+        if (owners_started(m->owners, r->name, request->cgroup, k == -EADDRINUSE) < 0)
+                log_warning("%s: no memory to remember its owner", r->name);
         return k;
 }
 

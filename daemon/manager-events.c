@@ -8,6 +8,7 @@
 #include "daemon/alert/log.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
+#include "daemon/starter.h"
 #include "kernel/config-file.h"
 #include "kernel/runtime.h"
 
@@ -72,7 +73,7 @@ static void start_failed(Manager *m, const Reservation *r)
 {
         int k;
 
-        if (!notify_is_service() || !r->unit || !starter_forget(m->starter, r->name))
+        if (!notify_is_service() || !r->unit || !owners_take_failed(m->owners, r->name))
                 return;
         k = starter_request(r->unit);
         if (k < 0)
@@ -156,12 +157,24 @@ static void on_hold_unstore(const char *name, void *userdata)
         (void) notify_unstore_fd(name);
 }
 
+static Tristate on_hold_asks_alive(const Reservation *r, void *userdata)
+{
+        Manager *m = userdata;
+        const CgroupMap *cgroups = identify_cgroups(watch_identify(m->watch));
+
+        if (clients_has(m->clients, r->name))
+                return TRI_YES;
+        return owners_alive(m->owners, r->name,
+                            cgroup_map_available(cgroups) ? cgroup_map_root(cgroups) : NULL);
+}
+
 const HoldOps manager_hold_ops = {
         .changed = on_hold_changed,
         .owner_bound = on_hold_asks_owner,
         .clear_remains = on_hold_clear_remains,
         .store = on_hold_store,
         .unstore = on_hold_unstore,
+        .owner_alive = on_hold_asks_alive,
 };
 
 static bool on_watch_asks_ours(uint64_t cookie, uint32_t inode, void *userdata)

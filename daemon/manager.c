@@ -110,7 +110,7 @@ int manager_new(const ManagerOptions *options, Manager **ret)
         if (r >= 0)
                 r = clients_new(m->event, &manager_clients_ops, m, &m->clients);
         if (r >= 0)
-                r = starter_new(&m->starter);
+                r = owners_new(&m->owners);
         if (r < 0)
                 return r;
 
@@ -141,7 +141,7 @@ Manager *manager_free(Manager *m)
         watch_free(m->watch);
         hold_set_free(m->holds);
         reserve_free(m->reserve);
-        starter_free(m->starter);
+        owners_free(m->owners);
         alert_free(m->alert);
         state_free(m->state);
         runtime_dir_free(m->runtime);

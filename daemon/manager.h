@@ -11,9 +11,9 @@
 #include "daemon/bus/handover-server.h"
 #include "daemon/clients.h"
 #include "daemon/hold/hold.h"
+#include "daemon/owners.h"
 #include "daemon/reserve/reserve.h"
 #include "daemon/runtime-dir.h"
-#include "daemon/starter.h"
 #include "daemon/state.h"
 #include "daemon/watch/watch.h"
 #include "model/config.h"
@@ -46,7 +46,7 @@ typedef struct Manager {
         Bus *bus;
         HandoverServer *handover;
         Clients *clients;
-        Starter *starter;
+        Owners *owners;
         State *state;
 } Manager;
 

@@ -7,59 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/grow.h"
+#include "base/cleanup.h"
 #include "kernel/runtime.h"
-
-struct Starter {
-        char **wanted; /* names of reservations, each once */
-        size_t n_wanted, n_wanted_allocated;
-};
-
-int starter_new(Starter **ret)
-{
-        Starter *s;
-
-        s = calloc(1, sizeof(*s));
-        if (!s)
-                return -ENOMEM;
-        *ret = s;
-        return 0;
-}
-
-Starter *starter_free(Starter *s)
-{
-        if (!s)
-                return NULL;
-        while (s->n_wanted > 0)
-                free(s->wanted[--s->n_wanted]);
-        free(s->wanted);
-        free(s);
-        return NULL;
-}
-
-bool starter_forget(Starter *s, const char *reservation)
-{
-        for (size_t i = 0; i < s->n_wanted; i++)
-                if (strcmp(s->wanted[i], reservation) == 0) {
-                        free(s->wanted[i]);
-                        s->wanted[i] = s->wanted[--s->n_wanted];
-                        return true;
-                }
-        return false;
-}
-
-void starter_want(Starter *s, const char *reservation)
-{
-        char *name;
-
-        (void) starter_forget(s, reservation);
-        name = strdup(reservation);
-        if (!name || !GROW(s->wanted, s->n_wanted_allocated, s->n_wanted + 1)) {
-                free(name);
-                return; /* no memory: then the unit is started by hand */
-        }
-        s->wanted[s->n_wanted++] = name;
-}
 
 int starter_request(const char *unit)
 {

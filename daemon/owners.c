@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/owners.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <search.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "model/reservation.h"
+
+typedef struct Owner {
+        char reservation[RESERVATION_NAME_MAX + 1];
+        char *cgroup;
+        bool failed;
+} Owner;
+
+struct Owners {
+        void *tree; /* of Owner, tsearch(3): no more than there are names in the configuration */
+};
+
+static void owner_free(void *p)
+{
+        Owner *o = p;
+
+        free(o->cgroup);
+        free(o);
+}
+
+static int owner_compare(const void *a, const void *b)
+{
+        return strcmp(((const Owner *) a)->reservation, ((const Owner *) b)->reservation);
+}
+
+int owners_new(Owners **ret)
+{
+        Owners *o;
+
+        o = calloc(1, sizeof(*o));
+        if (!o)
+                return -ENOMEM;
+        *ret = o;
+        return 0;
+}
+
+Owners *owners_free(Owners *o)
+{
+        if (!o)
+                return NULL;
+        tdestroy(o->tree, owner_free);
+        free(o);
+        return NULL;
+}
+
+static Owner *find(const Owners *o, const char *reservation)
+{
+        Owner key = {};
+        void *node;
+
+        (void) snprintf(key.reservation, sizeof(key.reservation), "%s", reservation);
+        node = tfind(&key, &o->tree, owner_compare);
+        return node ? *(Owner **) node : NULL;
+}
+
+int owners_started(Owners *o, const char *reservation, const char *cgroup, bool failed)
+{
+        Owner *owner = find(o, reservation);
+        char *copy = NULL;
+
+        if (cgroup) {
+                copy = strdup(cgroup);
+                if (!copy)
+                        return -ENOMEM;
+        }
+        if (!owner) {
+                owner = calloc(1, sizeof(*owner));
+                if (owner)
+                        (void) snprintf(owner->reservation, sizeof(owner->reservation), "%s",
+                                        reservation);
+                if (!owner || !tsearch(owner, &o->tree, owner_compare)) {
+                        free(owner);
+                        free(copy);
+                        return -ENOMEM;
+                }
+        }
+        free(owner->cgroup);
+        owner->cgroup = copy;
+        owner->failed = failed;
+        return 0;
+}
+
+bool owners_take_failed(Owners *o, const char *reservation)
+{
+        Owner *owner = find(o, reservation);
+        bool failed = owner && owner->failed;
+
+        if (owner)
+                owner->failed = false;
+        return failed;
+}
+
+Tristate owners_alive(const Owners *o, const char *reservation, const char *root)
+{
+        const Owner *owner = find(o, reservation);
+        _cleanup_(freep) char *events = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        /* In the root cgroup is everybody: that tells nothing. */
+        if (!root || !owner || !owner->cgroup || strcmp(owner->cgroup, "/") == 0)
+                return TRI_UNKNOWN;
+        if ((size_t) snprintf(path, sizeof(path), "%s%s/cgroup.events", root, owner->cgroup) >=
+            sizeof(path))
+                return TRI_UNKNOWN;
+        r = file_read(path, 4096, &events, NULL);
+        if (r == -ENOENT)
+                return TRI_NO; /* the service manager has removed it */
+        if (r < 0)
+                return TRI_UNKNOWN;
+        return strstr(events, "populated 1") ? TRI_YES : TRI_NO;
+}
