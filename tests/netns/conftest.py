@@ -82,10 +82,9 @@ class Ctl:
 
     def __init__(self, runtime):
         self.runtime = runtime
-        self.program = program("portreservectl")
 
     def command(self, *args):
-        return [str(self.program), f"--runtime-dir={self.runtime}", *map(str, args)]
+        return [str(program("portreservectl")), f"--runtime-dir={self.runtime}", *map(str, args)]
 
     def __call__(self, *args, code=None, env=None):
         r = subprocess.run(self.command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
