@@ -179,7 +179,7 @@ def test_udp_is_held_and_claimed(daemon):
 
 
 def test_address_that_is_not_there_yet(daemon):
-    d = daemon("[a]\nListenStream=192.0.2.7:48121\nListenStream=[2001:db8::7]:48121\nHold=bound\nUser=0\n")
+    d = daemon("[a]\nListenStream=192.0.2.7:48121\nListenStream=[2001:db8::7]:48121\nHold=bound\n")
     d.wait_state("a", "exclusive")
     assert not refused(48121)
 
