@@ -110,7 +110,7 @@ def need_namespaces(stage):
 
 
 def lint(stage):
-    return stage.meson("debug", "lint")
+    return stage.meson("debug", "lint", "units").add(stage.pytest("tests/tools"))
 
 
 def unit(stage):
@@ -204,14 +204,14 @@ def qemu(stage):
 
 # In this order. The second column: left out by --quick.
 STAGES = [
-    (lint, False, "layers, licences, formatting"),
+    (lint, False, "layers, licences, formatting; unit files and their exposure; these tools"),
     (unit, False, "gcc debug build; unit tests and fuzz corpora"),
     (kernel, False, "tests against the running kernel"),
     (netns, False, "the real programs in network namespaces, as root"),
     (netns_user, False, "the same, the daemon as a plain user with its three capabilities"),
     (release, False, "gcc release build, unit tests"),
     (clang, False, "clang build, unit tests"),
-    (install, False, "what meson installs; the units' exposure"),
+    (install, False, "what meson installs"),
     (sanitized, True, "AddressSanitizer and UBSan: unit, corpora, kernel, namespaces"),
     (fuzz, True, "libFuzzer from the corpora, some seconds a target"),
     (qemu, True, "the kernel tests and the daemon under Debian's own kernel"),

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`meson install` with DESTDIR puts exactly these files in place, and nothing anywhere else."""
+
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+BUILD = pathlib.Path(os.environ.get("PORTRESERVED_BUILD", pathlib.Path(__file__).parents[2] / "build")).resolve()
+
+# Mode -> paths. {units} and {generators} are where systemd's pkg-config file puts them: below /lib or /usr/lib.
+EXPECTED = {
+    0o755: [
+        "{generators}/portreserved-generator",
+        "usr/bin/portreserve-exec",
+        "usr/bin/portreservectl",
+        "usr/libexec/portreserved/portreserved-act",
+        "usr/libexec/portreserved/portreserved-handover",
+        "usr/sbin/portreserved",
+    ],
+    0o644: [
+        "{units}/portreserved-act.service",
+        "{units}/portreserved-act.socket",
+        "{units}/portreserved-list.service",
+        "{units}/portreserved.service",
+        "usr/lib/sysusers.d/portreserved.conf",
+        "usr/lib/systemd/catalog/portreserved.catalog",
+        "usr/lib/tmpfiles.d/portreserved.conf",
+        "usr/share/man/man1/portreserve-exec.1",
+        "usr/share/man/man1/portreservectl.1",
+        "usr/share/man/man5/portreserved.conf.5",
+        "usr/share/man/man8/portreserved.8",
+    ],
+}
+
+
+def systemd(variable, otherwise):
+    shown = subprocess.run(["pkg-config", f"--variable={variable}", "systemd"], capture_output=True, text=True, check=False)
+    return (shown.stdout.strip() or otherwise).lstrip("/")
+
+
+@pytest.fixture(scope="module")
+def destination(tmp_path_factory):
+    path = tmp_path_factory.mktemp("destination")
+    subprocess.run(
+        ["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet"],
+        check=True, stdin=subprocess.DEVNULL, env={**os.environ, "DESTDIR": str(path)},
+    )  # fmt: skip
+    return path
+
+
+def expected():
+    units = systemd("systemdsystemunitdir", "/lib/systemd/system")
+    generators = systemd("systemdsystemgeneratordir", "/lib/systemd/system-generators")
+    return {path.format(units=units, generators=generators): mode for mode, paths in EXPECTED.items() for path in paths}
+
+
+def test_files(destination):
+    found = {str(p.relative_to(destination)) for p in destination.rglob("*") if not p.is_dir()}
+    assert found == set(expected())
+
+
+def test_modes(destination):
+    wrong = {}
+    for path, mode in expected().items():
+        here = destination / path
+        if here.exists() and stat.S_IMODE(here.stat().st_mode) != mode:
+            wrong[path] = oct(here.stat().st_mode)
+    assert wrong == {}
+
+
+def test_handover_needs_no_library(destination):
+    """It also runs in a unit's RootDirectory=, where there may be none."""
+    program = destination / "usr/libexec/portreserved/portreserved-handover"
+    shown = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+    said = shown.stdout + shown.stderr
+    assert "statically linked" in said or "not a dynamic executable" in said, said
+
+
+def test_no_build_path_is_left(destination):
+    """No run path into the build directory."""
+    for path in expected():
+        here = destination / path
+        if here.exists() and not path.startswith("usr/s") and shutil.which("readelf"):
+            shown = subprocess.run(["readelf", "-d", here], capture_output=True, text=True, check=False)
+            assert "RUNPATH" not in shown.stdout and "RPATH" not in shown.stdout, path
