@@ -74,10 +74,15 @@ static int open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage
                 r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_dual_stack(e));
                 if (r < 0)
                         return r;
-                /* Since 4.15. Without it an address not there yet is BIND_NO_ADDRESS. */
-                (void) set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
         }
-        (void) set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
+        /* The same flag under two names; IPv6's came with 4.15: without it an address not there yet
+         * is BIND_NO_ADDRESS. */
+        if (!address_is_wildcard(&address)) {
+                if (family == AF_INET6)
+                        (void) set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+                else
+                        (void) set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
+        }
 
         *ret_size = address_to_sockaddr(&address, port, ret_address);
         return TAKE_FD(fd);
