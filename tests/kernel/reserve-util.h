@@ -4,6 +4,7 @@
 /* A Reserve with its event loop and a runtime directory of its own, and what it told. To be
  * included after cmocka.h. */
 
+#include <dirent.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -99,16 +100,17 @@ static inline void fixture_write(const Fixture *f, const char *name, const char 
         assert_int_equal(file_write_atomic(path, text, strlen(text), 0644), 0);
 }
 
-/* Removes the runtime directory, as rm -r. */
+/* Removes the runtime directory, as rm -r: with the temporary files that a kill may leave. */
 static inline void fixture_remove(const Fixture *f)
 {
-        static const char *const names[] = { RUNTIME_OURS, RUNTIME_REWRITE };
-        char path[80];
+        DIR *dir = opendir(f->directory);
+        struct dirent *entry;
 
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                fixture_path(f, names[i], path);
-                assert_true(unlink(path) >= 0 || errno == ENOENT);
-        }
+        assert_non_null(dir);
+        while ((entry = readdir(dir)))
+                if (entry->d_name[0] != '.')
+                        assert_int_equal(unlinkat(dirfd(dir), entry->d_name, 0), 0);
+        closedir(dir);
         assert_int_equal(rmdir(f->directory), 0);
 }
 
