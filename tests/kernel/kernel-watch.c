@@ -592,9 +592,10 @@ static int setup(void **state)
 {
         Fixture *f = calloc(1, sizeof(*f));
 
-        if (!f || sd_event_new(&f->event) < 0)
+        /* A namespace each: what remains of one test's connections is not the next one's. */
+        if (!f || unshare(CLONE_NEWNET) < 0 || loopback_up(state) < 0 ||
+            sd_event_new(&f->event) < 0)
                 return -1;
-        ephemeral_range(32768, 60999);
         *state = f;
         return 0;
 }
@@ -607,14 +608,13 @@ static int teardown(void **state)
         config_free(f->config);
         sd_event_unref(f->event);
         free(f);
-        /* The next test wants the ports. */
         return 0;
 }
 
 static int group_setup(void **state)
 {
         cgroups_init(&cgroups);
-        return loopback_up(state);
+        return 0;
 }
 
 static int group_teardown(void **state)
