@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where one thing ends in what a D-Bus client sends: lines until BEGIN, then messages. Only sizes are read; what they mean is
- * sd-bus's to judge. D-Bus specification, "Authentication Protocol" and "Message Format". */
+/* Where one thing ends in what a D-Bus client sends: lines until BEGIN, then messages. Only sizes
+ * are read; what they mean is sd-bus's to judge. D-Bus specification, "Authentication Protocol" and
+ * "Message Format". */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,6 @@ typedef struct Frame {
         size_t auth_length; /* of the lines that have */
 } Frame;
 
-/* The size of the line or message at p, of which n bytes are there; it counts as passed. 0: not complete yet.
- * -EMSGSIZE: longer than allowed, -EBADMSG: no D-Bus message. */
+/* The size of the line or message at p, of which n bytes are there; it counts as passed. 0: not
+ * complete yet. -EMSGSIZE: longer than allowed, -EBADMSG: no D-Bus message. */
 ssize_t frame_next(Frame *f, const uint8_t *p, size_t n);

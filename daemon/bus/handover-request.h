@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The request of hand-over, taken apart (kernel/runtime.h: "start" or "stop", then names, each ended by NUL). */
+/* The request of hand-over, taken apart (kernel/runtime.h: "start" or "stop", then names, each
+ * ended by NUL). */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The daemon's end of hand-over: RUNTIME/handover, SOCK_SEQPACKET, 0600, one request and one reply a connection (kernel/runtime.h).
- * At most 64 connections, 5 s each; uid 0 or the reservation's User= by peer credentials; a peer in the cgroup of another unit is
- * refused where that can be read; default deny. Nothing here blocks for a peer. */
+/* The daemon's end of hand-over: RUNTIME/handover, SOCK_SEQPACKET, 0600, one request and one reply
+ * a connection (kernel/runtime.h). At most 64 connections, 5 s each; uid 0 or the reservation's
+ * User= by peer credentials; a peer in the cgroup of another unit is refused where that can be
+ * read; default deny. Nothing here blocks for a peer. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -22,12 +23,13 @@ typedef struct HandoverRequest {
 } HandoverRequest;
 
 typedef struct HandoverOps {
-        /* One name of a request. 0, or -ENOENT, -EPERM, -EADDRINUSE …: goes into the reply's text and the log; the other names are
-         * served all the same. */
+        /* One name of a request. 0, or -ENOENT, -EPERM, -EADDRINUSE …: goes into the reply's text
+         * and the log; the other names are served all the same. */
         int (*request)(const HandoverRequest *r, void *userdata);
 } HandoverOps;
 
-int handover_server_new(sd_event *event, const char *runtime_dir, const HandoverOps *ops, void *userdata, HandoverServer **ret);
+int handover_server_new(sd_event *event, const char *runtime_dir, const HandoverOps *ops,
+                        void *userdata, HandoverServer **ret);
 HandoverServer *handover_server_free(HandoverServer *h);
 DEFINE_CLEANUP(HandoverServer, handover_server_free);
 int handover_server_restore(HandoverServer *h);

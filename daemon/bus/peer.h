@@ -14,7 +14,8 @@
 typedef struct Peer Peer;
 
 /* Takes fd, on failure as well. ops serve its calls (interface.c). */
-int peer_new(sd_event *event, int fd, const struct ucred *credentials, const BusOps *ops, void *userdata, Peer **ret);
+int peer_new(sd_event *event, int fd, const struct ucred *credentials, const BusOps *ops,
+             void *userdata, Peer **ret);
 Peer *peer_free(Peer *p);
 DEFINE_CLEANUP(Peer, peer_free);
 
@@ -27,6 +28,6 @@ void *peer_userdata(const Peer *p);
 void peer_subscribe(Peer *p);
 bool peer_subscribed(const Peer *p);
 
-/* To be called after each turn of the event loop and once a second: passes on what waits at the gate, checks the
- * deadlines. False: to be dropped. now: CLOCK_MONOTONIC in microseconds. */
+/* To be called after each turn of the event loop and once a second: passes on what waits at the
+ * gate, checks the deadlines. False: to be dropped. now: CLOCK_MONOTONIC in microseconds. */
 bool peer_tend(Peer *p, uint64_t now);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whose is a socket: from a row of sock_diag to an Observation and a Holder. Used by the daemon's watch and by
- * `portreservectl why`. */
+/* Whose is a socket: from a row of sock_diag to an Observation and a Holder. Used by the daemon's
+ * watch and by `portreservectl why`. */
 
 #include "base/cleanup.h"
 #include "kernel/cgroup.h"
@@ -17,8 +17,9 @@ DEFINE_CLEANUP(Identify, identify_free);
 
 CgroupMap *identify_cgroups(Identify *i);
 
-/* Another unit that stands for the reservation's owner for as long as the configuration lasts: the one that asked for hand-over.
- * And the cgroup of a live portreserve-exec client (by id; 0 takes it back). */
+/* Another unit that stands for the reservation's owner for as long as the configuration lasts: the
+ * one that asked for hand-over. And the cgroup of a live portreserve-exec client (by id; 0 takes it
+ * back). */
 int identify_add_unit(Identify *i, const char *reservation, const char *unit);
 int identify_add_cgroup(Identify *i, const char *reservation, uint64_t cgroup);
 int identify_remove_cgroup(Identify *i, const char *reservation, uint64_t cgroup);
@@ -26,9 +27,10 @@ int identify_remove_cgroup(Identify *i, const char *reservation, uint64_t cgroup
 /* Forgets cached aliases and extra units: after a reload. */
 void identify_reset(Identify *i);
 
-/* Fills owner and pid1_listener of o (socket is set; ours and listener_legitimate are the caller's to know). Cgroup "/", none,
- * deleted or no cgroup v2: owner is TRI_UNKNOWN, unless User= tells. */
+/* Fills owner and pid1_listener of o (socket is set; ours and listener_legitimate are the caller's
+ * to know). Cgroup "/", none, deleted or no cgroup v2: owner is TRI_UNKNOWN, unless User= tells. */
 void identify_observe(Identify *i, const Reservation *r, Observation *o);
 
-/* Names the holder: unit, cgroup, pid, exe as far as this process may know. Missing ones stay NULL. since is now. */
+/* Names the holder: unit, cgroup, pid, exe as far as this process may know. Missing ones stay NULL.
+ * since is now. */
 int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret);

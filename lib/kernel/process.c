@@ -62,8 +62,10 @@ int process_has_inode(pid_t pid, uint32_t inode)
                 if (d->d_name[0] == '.')
                         continue;
                 n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target));
+                /* What a process that has just gone gives as well (fs/proc/base.c:
+                 * proc_fd_access_allowed()). */
                 if (n < 0 && errno == EACCES)
-                        return -EACCES;
+                        return kill(pid, 0) < 0 && errno == ESRCH ? -ENOENT : -EACCES;
                 if (n == (ssize_t) length && memcmp(target, want, length) == 0)
                         return 1;
         }

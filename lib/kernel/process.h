@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Processes: which one has a socket open, through /proc/PID/fd. Only what this process may read is found. */
+/* Processes: which one has a socket open, through /proc/PID/fd. Only what this process may read is
+ * found. */
 
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The lowest pid that has the socket with this inode open. Looks through the cgroup's processes first where cgroup_path
- * (absolute, below the mount) is given, then through all. -ENOENT: none, -EACCES: some could not be read and none was found. */
+/* The lowest pid that has the socket with this inode open. Looks through the cgroup's processes
+ * first where cgroup_path (absolute, below the mount) is given, then through all. -ENOENT: none,
+ * -EACCES: some could not be read and none was found. */
 int process_find_inode(const char *cgroup_path, uint32_t inode, pid_t *ret);
 
 /* Does that process have the socket open? 1, 0, -ENOENT (no such process, or hidden), -EACCES. */

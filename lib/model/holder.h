@@ -12,15 +12,17 @@
 typedef struct Holder {
         Kind kind;
         Socket socket;
-        char *unit;          /* of the cgroup: "redis-server.service", "user@1000.service" …; NULL: not known */
-        char *cgroup;        /* path below the cgroup root, "/system.slice/redis-server.service"; NULL */
-        pid_t pid;           /* 0: not known */
-        char *exe;           /* NULL: not known */
+        char *unit; /* of the cgroup: "redis-server.service", "user@1000.service" …; NULL: not known
+                     */
+        char *cgroup; /* path below the cgroup root, "/system.slice/redis-server.service"; NULL */
+        pid_t pid;    /* 0: not known */
+        char *exe;    /* NULL: not known */
         uint64_t since_usec; /* CLOCK_REALTIME, when first seen; 0: not known */
 } Holder;
 
 void holder_init(Holder *h);
 void holder_done(Holder *h); /* frees the strings, embedded use */
 
-/* "system.slice/foo.service (pid 123, /usr/bin/foo)", "uid 1000", "unknown process": for messages. The caller frees. */
+/* "system.slice/foo.service (pid 123, /usr/bin/foo)", "uid 1000", "unknown process": for messages.
+ * The caller frees. */
 char *holder_describe(const Holder *h);

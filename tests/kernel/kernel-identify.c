@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Whose is a socket: real cgroups, real processes. Everything happens below a slice of this test's
+ * own. */
+
+#include <errno.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "kernel/cgroup.h"
+#include "kernel/identify.h"
+#include "kernel/process.h"
+
+#define USER   4242
+#define NOBODY 65534
+
+static char cgroup_root[256], mounted[64] = "/tmp/kernel-identify.XXXXXX", slice[64],
+                              slice_path[512];
+static char exe[4096];
+
+/* ---- a process with a listening socket, in a cgroup ---- */
+
+typedef struct Child {
+        pid_t pid;
+        Socket socket;
+        char path[512]; /* below the root */
+} Child;
+
+static void cgroup_directory(const char *name, char buf[static 512], char path[static 512])
+{
+        (void) snprintf(path, 512, "/%s/%s", slice, name);
+        (void) snprintf(buf, 512, "%.200s/%.60s/%.200s", cgroup_root, slice, name);
+}
+
+static void make_cgroup(const char *name)
+{
+        char directory[512], path[512];
+
+        cgroup_directory(name, directory, path);
+        assert_true(mkdir(directory, 0755) >= 0 || errno == EEXIST);
+}
+
+static void remove_cgroup(const char *name)
+{
+        char directory[512], path[512];
+        int r = -1;
+
+        cgroup_directory(name, directory, path);
+        /* A process that has been waited for may still be leaving. */
+        for (unsigned i = 0; i < 200 && r < 0; i++) {
+                r = rmdir(directory);
+                if (r < 0)
+                        (void) usleep(20000);
+        }
+        assert_int_equal(r, 0);
+}
+
+static int child_main(const char *procs, uid_t uid, int to_parent)
+{
+        struct sockaddr_in sa = { .sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct stat st;
+        FILE *f;
+        int fd;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        f = fopen(procs, "we");
+        if (!f || fprintf(f, "%d\n", (int) getpid()) < 0 || fclose(f) != 0)
+                return 1;
+        if (uid != 0 && (setgroups(0, NULL) < 0 || setresuid(uid, uid, uid) < 0))
+                return 1;
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (fd < 0 || bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 || listen(fd, 1) < 0 ||
+            fstat(fd, &st) < 0 ||
+            write(to_parent, &st.st_ino, sizeof(st.st_ino)) != sizeof(st.st_ino))
+                return 1;
+        for (;;)
+                (void) pause();
+}
+
+static Child start_child(const char *name, uid_t uid)
+{
+        char directory[512], procs[600];
+        struct stat st;
+        Child c = {};
+        ino_t inode;
+        int p[2];
+
+        make_cgroup(name);
+        cgroup_directory(name, directory, c.path);
+        (void) snprintf(procs, sizeof(procs), "%s/cgroup.procs", directory);
+        assert_int_equal(stat(directory, &st), 0);
+        assert_int_equal(pipe(p), 0);
+        c.pid = fork();
+        if (c.pid == 0)
+                _exit(child_main(procs, uid, p[1]));
+        close(p[1]);
+        assert_int_equal(read(p[0], &inode, sizeof(inode)), sizeof(inode));
+        close(p[0]);
+        c.socket = (Socket){
+                .protocol = IPPROTO_TCP,
+                .family = AF_INET,
+                .state = SOCKET_LISTEN,
+                .uid = uid,
+                .inode = (uint32_t) inode,
+                .cgroup = st.st_ino,
+        };
+        return c;
+}
+
+static void end_child(Child *c)
+{
+        assert_int_equal(kill(c->pid, SIGKILL), 0);
+        assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
+}
+
+/* Runs f without a capability; its return value is the answer. */
+static int as_nobody(int (*f)(const Child *c), const Child *c)
+{
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        if (pid == 0)
+                _exit(setgroups(0, NULL) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ? 99 : f(c));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+/* ---- cgroups ---- */
+
+static int find_path(const Child *c)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        const char *path;
+
+        if (cgroup_map_new(NULL, &m) < 0 || cgroup_map_path(m, c->socket.cgroup, &path) < 0)
+                return 1;
+        return strcmp(path, c->path) == 0 ? 0 : 2;
+}
+
+static void test_ids(void **state)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        _cleanup_(freep) char *path = NULL;
+        const char *found;
+        uint64_t id;
+        Child c;
+
+        c = start_child("web.service", 0);
+        assert_int_equal(cgroup_map_new(NULL, &m), 0);
+        assert_string_equal(cgroup_map_root(m), cgroup_root);
+        assert_int_equal(find_path(&c), 0);
+        /* Nobody has to walk. */
+        assert_int_equal(as_nobody(find_path, &c), 0);
+
+        assert_int_equal(cgroup_of_pid(c.pid, &path), 0);
+        assert_string_equal(path, c.path);
+        assert_int_equal(cgroup_map_id(m, path, &id), 0);
+        assert_true(id == c.socket.cgroup);
+
+        end_child(&c);
+        remove_cgroup("web.service");
+        assert_int_equal(cgroup_map_path(m, c.socket.cgroup, &found), -ENOENT);
+        assert_int_equal(cgroup_of_pid(c.pid, &path), -ENOENT);
+}
+
+static void test_root(void **state)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        const char *path;
+        uint64_t id;
+
+        assert_int_equal(cgroup_map_new(NULL, &m), 0);
+        assert_int_equal(cgroup_map_id(m, "/", &id), 0);
+        assert_int_equal(cgroup_map_path(m, id, &path), 0);
+        assert_string_equal(path, "/");
+}
+
+/* ---- processes ---- */
+
+static void test_find_inode(void **state)
+{
+        _cleanup_(freep) char *name = NULL, *file = NULL;
+        char directory[512], path[512];
+        pid_t pid = 0;
+        Child c;
+
+        c = start_child("web.service", 0);
+        cgroup_directory("web.service", directory, path);
+        assert_int_equal(process_find_inode(NULL, c.socket.inode, &pid), 0);
+        assert_int_equal(pid, c.pid);
+        pid = 0;
+        assert_int_equal(process_find_inode(directory, c.socket.inode, &pid), 0);
+        assert_int_equal(pid, c.pid);
+        /* Not in that cgroup: then anywhere. */
+        pid = 0;
+        assert_int_equal(process_find_inode("/does/not/exist", c.socket.inode, &pid), 0);
+        assert_int_equal(pid, c.pid);
+        assert_int_equal(process_has_inode(c.pid, c.socket.inode), 1);
+        assert_int_equal(process_has_inode(getpid(), c.socket.inode), 0);
+        assert_int_equal(process_exe(c.pid, &file), 0);
+        assert_string_equal(file, exe);
+        assert_int_equal(process_comm(c.pid, &name), 0);
+        assert_string_equal(name, "kernel-identify");
+
+        end_child(&c);
+        pid = 77;
+        /* Some sandboxes keep even root out of PID 1: then it cannot be said. */
+        assert_int_equal(process_find_inode(directory, c.socket.inode, &pid),
+                         process_has_inode(1, c.socket.inode) == -EACCES ? -EACCES : -ENOENT);
+        assert_int_equal(process_find_inode(NULL, 0, &pid), -ENOENT);
+        assert_int_equal(pid, 77);
+        assert_int_equal(process_has_inode(c.pid, c.socket.inode), -ENOENT);
+        assert_int_equal(process_exe(c.pid, &file), -ENOENT);
+}
+
+static void test_strange_name(void **state)
+{
+        _cleanup_(freep) char *name = NULL;
+
+        assert_int_equal(prctl(PR_SET_NAME, "a\nb\xff\x1b"), 0);
+        assert_int_equal(process_comm(getpid(), &name), 0);
+        assert_string_equal(name, "a\\x0ab\\xff\\x1b");
+        assert_int_equal(prctl(PR_SET_NAME, "kernel-identify"), 0);
+}
+
+static int find_denied(const Child *c)
+{
+        char *file;
+        pid_t pid;
+
+        if (process_find_inode(NULL, c->socket.inode, &pid) != -EACCES)
+                return 1;
+        return process_exe(c->pid, &file) == -EACCES ? 0 : 2;
+}
+
+static int find_hidden(const Child *c)
+{
+        char directory[512], path[512];
+        pid_t pid;
+
+        cgroup_directory("web.service", directory, path);
+        if (process_find_inode(directory, c->socket.inode, &pid) != -EACCES)
+                return 1;
+        return process_find_inode(NULL, c->socket.inode, &pid) == -EACCES ? 0 : 2;
+}
+
+static void test_denied(void **state)
+{
+        Child c = start_child("web.service", 0);
+        int status;
+        pid_t pid;
+
+        assert_int_equal(as_nobody(find_denied, &c), 0);
+        /* Not there to see is not "not there". */
+        pid = fork();
+        if (pid == 0) {
+                if (unshare(CLONE_NEWNS) < 0 ||
+                    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                    mount("proc", "/proc", "proc", 0, "hidepid=2") < 0)
+                        _exit(98);
+                _exit(as_nobody(find_hidden, &c));
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        end_child(&c);
+}
+
+/* ---- owners ---- */
+
+static Reservation reservation(const char *unit, uid_t uid)
+{
+        return (Reservation){ .name = (char *) "web", .unit = (char *) unit, .uid = uid };
+}
+
+static Tristate owner_of(Identify *i, const Reservation *r, const Socket *s, bool *ret_pid1)
+{
+        Observation o = { .socket = *s, .owner = TRI_YES, .pid1_listener = true };
+
+        identify_observe(i, r, &o);
+        *ret_pid1 = o.pid1_listener;
+        return o.owner;
+}
+
+static void test_owner(void **state)
+{
+        static const struct {
+                const char *cgroup;
+                Tristate owner;
+                bool pid1;
+        } table[] = {
+                { "lighttpd.service", TRI_YES, false },
+                { "lighttpd.service/workers", TRI_YES, false },
+                { "lighttpd.socket", TRI_YES, false },
+                { "portreserved-web.socket", TRI_YES, true },
+                { "portreserved-other.socket", TRI_NO, false },
+                { "nginx.service", TRI_NO, false },
+                { "machine-x.scope/lighttpd.service", TRI_NO, false },
+                { "plain", TRI_NO, false },
+        };
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Reservation r = reservation("lighttpd.service", UID_INVALID);
+        char directory[512], path[512];
+        bool pid1;
+
+        make_cgroup("machine-x.scope");
+        make_cgroup("lighttpd.service");
+        assert_int_equal(identify_new(&i), 0);
+        for (size_t k = 0; k < ELEMENTSOF(table); k++) {
+                Socket s = { .protocol = IPPROTO_TCP, .state = SOCKET_LISTEN, .inode = 1 };
+
+                make_cgroup(table[k].cgroup);
+                cgroup_directory(table[k].cgroup, directory, path);
+                assert_int_equal(cgroup_map_id(identify_cgroups(i), path, &s.cgroup), 0);
+                /* Twice: the second answer comes from memory. */
+                for (unsigned again = 0; again < 2; again++) {
+                        assert_int_equal(owner_of(i, &r, &s, &pid1), table[k].owner);
+                        assert_int_equal(pid1, table[k].pid1);
+                }
+                /* Accepted from PID 1's listener: the owner's, but no listener. */
+                s.state = SOCKET_ESTABLISHED;
+                assert_int_equal(owner_of(i, &r, &s, &pid1), table[k].owner);
+                assert_false(pid1);
+        }
+        for (size_t k = ELEMENTSOF(table); k > 0; k--)
+                if (k != 1)
+                        remove_cgroup(table[k - 1].cgroup);
+        remove_cgroup("lighttpd.service");
+        remove_cgroup("machine-x.scope");
+}
+
+static void test_owner_unknown(void **state)
+{
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Reservation r = reservation("web.service", UID_INVALID);
+        Socket s = { .protocol = IPPROTO_TCP, .state = SOCKET_TIME_WAIT };
+        bool pid1;
+
+        assert_int_equal(identify_new(&i), 0);
+        assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_UNKNOWN);
+        s = (Socket){ .protocol = IPPROTO_TCP, .state = SOCKET_LISTEN, .inode = 1 };
+        assert_int_equal(cgroup_map_id(identify_cgroups(i), "/", &s.cgroup), 0);
+        assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_UNKNOWN);
+        s.cgroup = UINT64_C(1) << 60; /* deleted */
+        assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_UNKNOWN);
+        assert_false(pid1);
+}
+
+static void test_owner_user(void **state)
+{
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Reservation only = reservation(NULL, USER), both = reservation("web.service", USER),
+                    root = reservation(NULL, 0);
+        Socket s = { .protocol = IPPROTO_TCP, .state = SOCKET_LISTEN, .inode = 1, .uid = USER };
+        bool pid1;
+
+        assert_int_equal(identify_new(&i), 0);
+        assert_int_equal(owner_of(i, &only, &s, &pid1), TRI_YES);
+        assert_int_equal(owner_of(i, &both, &s, &pid1), TRI_YES);
+        assert_int_equal(owner_of(i, &root, &s, &pid1), TRI_NO);
+        s.uid = NOBODY;
+        assert_int_equal(owner_of(i, &only, &s, &pid1), TRI_NO);
+        assert_int_equal(owner_of(i, &both, &s, &pid1), TRI_UNKNOWN);
+        /* TIME_WAIT says uid 0 and means nobody. */
+        s = (Socket){ .protocol = IPPROTO_TCP, .state = SOCKET_TIME_WAIT };
+        assert_int_equal(owner_of(i, &root, &s, &pid1), TRI_UNKNOWN);
+        assert_int_equal(owner_of(i, &only, &s, &pid1), TRI_UNKNOWN);
+}
+
+static void test_owner_extra(void **state)
+{
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Reservation r = reservation("web.service", UID_INVALID),
+                    other = reservation("web.service", UID_INVALID);
+        Socket s = { .protocol = IPPROTO_TCP, .state = SOCKET_LISTEN, .inode = 1 }, below = s;
+        char directory[512], path[512];
+        bool pid1;
+
+        other.name = (char *) "other";
+        make_cgroup("run-1.scope");
+        make_cgroup("run-1.scope/sub");
+        assert_int_equal(identify_new(&i), 0);
+        cgroup_directory("run-1.scope", directory, path);
+        assert_int_equal(cgroup_map_id(identify_cgroups(i), path, &s.cgroup), 0);
+        cgroup_directory("run-1.scope/sub", directory, path);
+        assert_int_equal(cgroup_map_id(identify_cgroups(i), path, &below.cgroup), 0);
+
+        assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_NO);
+        assert_int_equal(identify_add_cgroup(i, "web", s.cgroup), 0);
+        assert_int_equal(identify_add_cgroup(i, "web", s.cgroup), 0);
+        assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_YES);
+        assert_int_equal(owner_of(i, &r, &below, &pid1), TRI_YES);
+        assert_int_equal(owner_of(i, &other, &s, &pid1), TRI_NO);
+        /* A reload does not end clients. Two were there: one is left. */
+        identify_reset(i);
+        assert_int_equal(identify_remove_cgroup(i, "web", s.cgroup), 0);
+        assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_YES);
+        assert_int_equal(identify_remove_cgroup(i, "web", s.cgroup), 0);
+        assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_NO);
+        assert_int_equal(identify_remove_cgroup(i, "web", s.cgroup), -ENOENT);
+
+        assert_int_equal(identify_add_unit(i, "web", "run-1.scope"), 0);
+        assert_int_equal(owner_of(i, &r, &below, &pid1), TRI_YES);
+        assert_int_equal(owner_of(i, &other, &below, &pid1), TRI_NO);
+        identify_reset(i);
+        assert_int_equal(owner_of(i, &r, &below, &pid1), TRI_NO);
+        remove_cgroup("run-1.scope/sub");
+        remove_cgroup("run-1.scope");
+}
+
+/* ---- holders ---- */
+
+static int holder_unnamed(const Child *c)
+{
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Holder h;
+        int r;
+
+        if (identify_new(&i) < 0 || identify_holder(i, &c->socket, KIND_SQUATTER, &h) < 0)
+                return 1;
+        /* The unit is no secret; the process is. */
+        r = h.unit && strcmp(h.unit, "thief.service") == 0 && h.pid == 0 && !h.exe ? 0 : 2;
+        holder_done(&h);
+        return r;
+}
+
+static void test_holder(void **state)
+{
+        _cleanup_(identify_freep) Identify *i = NULL;
+        _cleanup_(freep) char *text = NULL;
+        char want[8192];
+        Holder h;
+        Child c;
+
+        assert_int_equal(identify_new(&i), 0);
+        c = start_child("thief.service", USER);
+        assert_int_equal(identify_holder(i, &c.socket, KIND_SQUATTER, &h), 0);
+        assert_int_equal(h.kind, KIND_SQUATTER);
+        assert_string_equal(h.unit, "thief.service");
+        assert_string_equal(h.cgroup, c.path);
+        assert_int_equal(h.pid, c.pid);
+        assert_string_equal(h.exe, exe);
+        assert_true(h.since_usec > 0);
+        text = holder_describe(&h);
+        (void) snprintf(want, sizeof(want), "%s (pid %d, %s)", c.path + 1, (int) c.pid, exe);
+        assert_string_equal(text, want);
+        holder_done(&h);
+        assert_int_equal(as_nobody(holder_unnamed, &c), 0);
+
+        /* It has gone: nobody is named in its place. */
+        end_child(&c);
+        remove_cgroup("thief.service");
+        assert_int_equal(identify_holder(i, &c.socket, KIND_SQUATTER, &h), 0);
+        assert_null(h.unit);
+        assert_null(h.cgroup);
+        assert_null(h.exe);
+        assert_int_equal(h.pid, 0);
+        holder_done(&h);
+}
+
+static int set_up(void **state)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        ssize_t n;
+
+        /* Where nobody has mounted cgroup2 (a bare kernel under qemu): here, out of everybody's
+         * sight. */
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            !mkdtemp(mounted) || cgroup_map_new(NULL, &m) < 0)
+                return -1;
+        if (!cgroup_map_available(m)) {
+                m = cgroup_map_free(m);
+                if (mount("cgroup2", mounted, "cgroup2", 0, NULL) < 0 ||
+                    cgroup_map_new(NULL, &m) < 0 || !cgroup_map_available(m)) {
+                        fprintf(stderr, "no cgroup v2 in this kernel\n");
+                        return -1;
+                }
+        }
+        (void) snprintf(cgroup_root, sizeof(cgroup_root), "%s", cgroup_map_root(m));
+        (void) snprintf(slice, sizeof(slice), "portreservedtest%d.slice", (int) getpid());
+        (void) snprintf(slice_path, sizeof(slice_path), "%s/%s", cgroup_root, slice);
+        n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+        if (n < 0 || mkdir(slice_path, 0755) < 0 || prctl(PR_SET_NAME, "kernel-identify") < 0)
+                return -1;
+        exe[n] = 0;
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        char path[600];
+
+        (void) snprintf(path, sizeof(path), "%s/web.service", slice_path);
+        (void) usleep(100000);
+        if (rmdir(path) < 0 && errno != ENOENT)
+                perror(path);
+        if (rmdir(slice_path) < 0)
+                perror(slice_path);
+        (void) umount2(mounted, MNT_DETACH);
+        return rmdir(mounted);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_ids),           cmocka_unit_test(test_root),
+                cmocka_unit_test(test_find_inode),    cmocka_unit_test(test_strange_name),
+                cmocka_unit_test(test_denied),        cmocka_unit_test(test_owner),
+                cmocka_unit_test(test_owner_unknown), cmocka_unit_test(test_owner_user),
+                cmocka_unit_test(test_owner_extra),   cmocka_unit_test(test_holder),
+        };
+
+        return cmocka_run_group_tests(tests, set_up, tear_down);
+}
