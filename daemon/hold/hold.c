@@ -226,6 +226,20 @@ static void begin_leaving(Hold *h)
         leave(h);
 }
 
+/* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours stays where it is. */
+static void step_behind(Hold *h, bool sharing)
+{
+        int fd;
+
+        if (h->fd < 0 || h->endpoint->protocol != IPPROTO_UDP ||
+            placeholder_step_behind(h->endpoint, h->port, sharing, &fd) != BIND_OK)
+                return;
+        hold_unregister_fd(h);
+        close(h->fd);
+        h->fd = fd;
+        (void) hold_register_fd(h, NULL);
+}
+
 /* The owner has bound (TCP: listens). */
 static void owner_bound(Hold *h)
 {
@@ -233,6 +247,8 @@ static void owner_bound(Hold *h)
         h->leaving = h->scrub_due = false;
         h->since = h->interval = 0;
         hold_schedule(h, 0);
+        if (h->state == HOLD_STATE_SHARING)
+                step_behind(h, h->reuse == REUSE_ALWAYS);
         if (h->fd >= 0 && h->reuse == REUSE_ALWAYS) {
                 if (placeholder_share(h->fd) == 0)
                         set_state(h, HOLD_STATE_SHARING, 0);
@@ -472,6 +488,9 @@ void hold_owner_stopped(Hold *h)
 void hold_owner_seen(Hold *h, bool bound)
 {
         if (h->mode == HOLD_SHARED) {
+                if (bound && !h->owner_seen)
+                        step_behind(h, true);
+                h->owner_seen = bound;
                 return;
         }
         if (bound) {

@@ -252,6 +252,49 @@ int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd
         return BIND_OK;
 }
 
+int placeholder_step_behind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+        struct sockaddr_storage address;
+        socklen_t size;
+        int domain, r;
+
+        fd = open_socket(e, port, &address, &size);
+        if (fd < 0)
+                return fd;
+        r = get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+        if (r < 0)
+                return r;
+        if (e->protocol != IPPROTO_UDP || domain != AF_INET6)
+                return -EOPNOTSUPP;
+
+        /* SO_REUSEPORT at the bind is what puts it behind, and would also make it one of the group that shares the owner's
+         * datagrams, if the uids were equal. Root's socket therefore becomes that of a uid that nobody has; anybody else's is
+         * our own uid's, and no service runs as that. */
+        if (geteuid() == 0 && fchown(fd, (uid_t) -2, (gid_t) -1) < 0)
+                return -errno;
+        r = drop_all(fd);
+        if (r < 0)
+                return r;
+        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (r < 0)
+                return r;
+        r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        if (r < 0)
+                return r;
+        if (bind(fd, (const struct sockaddr *) &address, size) < 0)
+                return bind_result(-errno);
+        r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+        if (r < 0)
+                return r;
+        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, sharing);
+        if (r < 0)
+                return r;
+
+        *ret_fd = TAKE_FD(fd);
+        return BIND_OK;
+}
+
 int placeholder_listen(const Endpoint *e, uint16_t port, int *ret_fd)
 {
         _cleanup_(closep) int fd = -1;

@@ -330,6 +330,35 @@ static void test_udp(void **state)
         owner_comes_and_goes(*state, "udp", IPPROTO_UDP);
 }
 
+/* SO_REUSEPORT over IPv6, which the kernel puts behind ours: it gets its datagrams all the same. */
+static void test_udp_reuseport(void **state)
+{
+        static const char *const modes[][2] = { { "bound", "yes" },
+                                                { "bound", "always" },
+                                                { "shared", "yes" } };
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                int owner;
+                time_t end = time(NULL) + DEADLINE_SEC;
+
+                apply_one(w, modes[i][0], modes[i][1], "udp");
+                assert_int_equal(hold_set_owner_starts(w->set, srv(w)), 0);
+                owner = serve(w, IPPROTO_UDP, dual, BOTH);
+                hold_set_owner_seen(w->set, srv(w), &srv(w)->endpoints[0], w->port, true);
+                while (!datagram_arrives(owner, AF_INET6, w->port) && time(NULL) < end)
+                        run_for(w, 50);
+                assert_true(datagram_arrives(owner, AF_INET6, w->port));
+                assert_true(datagram_arrives(owner, AF_INET, w->port));
+                assert_int_equal(w->n_stored, 1);
+                close(owner);
+                assert_int_equal(hold_set_owner_stopped(w->set, srv(w)), 0);
+                hold_set_owner_seen(w->set, srv(w), &srv(w)->endpoints[0], w->port, false);
+                if (i < 2)
+                        expect_closed(w, IPPROTO_UDP);
+        }
+}
+
 static void test_cannot_tell(void **state)
 {
         World *w = *state;
@@ -919,6 +948,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_tcp),
                 TEST(test_udp),
+                TEST(test_udp_reuseport),
                 TEST(test_cannot_tell),
                 TEST(test_bound_is_not_enough),
                 TEST(test_crash_before_bind),

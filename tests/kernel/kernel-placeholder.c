@@ -173,6 +173,49 @@ static void reuseport_owner(void **state)
                 }
 }
 
+/* A UDP owner over IPv6 with SO_REUSEPORT is put behind ours; ours steps behind it, whoever both are. */
+static void udp_steps_behind(void **state)
+{
+        static const uid_t uids[] = { 0, OWNER_UID };
+
+        for (size_t i = 0; i < ELEMENTSOF(shapes); i++)
+                for (size_t u = 0; u < ELEMENTSOF(uids); u++) {
+                        Endpoint e = endpoint_of(IPPROTO_UDP, &shapes[i]);
+                        bool v6 = shapes[i].place->v6, v4 = shapes[i].place->v4;
+                        _cleanup_(closep) int fd = -1, owner = -1, behind = -1;
+                        int r;
+
+                        assert_int_equal(placeholder_bind(&e, PORT, true, &fd), BIND_OK);
+                        owner = owner_binds(IPPROTO_UDP, &shapes[i], uids[u], BOTH);
+                        r = placeholder_step_behind(&e, PORT, false, &behind);
+                        if (!v6) {
+                                assert_int_equal(r, -EOPNOTSUPP);
+                                assert_true(datagram_arrives(owner, AF_INET, PORT));
+                                continue;
+                        }
+                        assert_int_equal(r, BIND_OK);
+                        close(fd);
+                        fd = -1;
+                        assert_true(datagram_arrives(owner, AF_INET6, PORT));
+                        if (v4)
+                                assert_true(datagram_arrives(owner, AF_INET, PORT));
+                        for (int n = 0; n < 20; n++) /* not now and then to ours */
+                                assert_true(datagram_arrives(owner, AF_INET6, PORT));
+                        for (size_t t = 0; t < ELEMENTSOF(places); t++)
+                                for (int flags = PLAIN; flags <= BOTH; flags++)
+                                        if (place_meets(&places[t], shapes[i].place))
+                                                assert_int_equal(steal_as(OTHER_UID, IPPROTO_UDP,
+                                                                          &places[t], PORT, flags),
+                                                                 -EADDRINUSE);
+
+                        close(owner);
+                        owner = -1;
+                        expect(IPPROTO_UDP, &shapes[i], ALL_REFUSED, "behind, owner gone");
+                        assert_int_equal(placeholder_share(behind), 0);
+                        expect(IPPROTO_UDP, &shapes[i], REUSEADDR_GETS_IN, "behind, sharing");
+                }
+}
+
 /* Beside the remains of the owner's connections: bound anew, and back to exclusive. */
 static void remains(void **state)
 {
@@ -404,6 +447,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(every_thief_in_every_state, next_round),
                 cmocka_unit_test_setup(reuseport_owner, next_round),
+                cmocka_unit_test_setup(udp_steps_behind, next_round),
                 cmocka_unit_test_setup(remains, next_round),
                 cmocka_unit_test_setup(never_chosen, next_round),
                 cmocka_unit_test_setup(clients_are_refused, next_round),
