@@ -184,6 +184,14 @@ static bool on_watch_asks_ours(uint64_t cookie, uint32_t inode, void *userdata)
         return hold_set_is_ours(m->holds, cookie, inode);
 }
 
+static bool on_watch_asks_held(const Endpoint *e, uint16_t port, void *userdata)
+{
+        Manager *m = userdata;
+        Hold *h = hold_set_find(m->holds, e, port);
+
+        return h && hold_state(h) != HOLD_STATE_NONE && hold_state(h) != HOLD_STATE_PENDING;
+}
+
 static void on_collision_begin(const Collision *c, void *userdata)
 {
         Manager *m = userdata;
@@ -275,6 +283,7 @@ const WatchOps manager_watch_ops = {
         .freed = on_port_freed,
         .owner = on_owner_seen,
         .degraded = on_watch_degraded,
+        .held = on_watch_asks_held,
 };
 
 static void on_runtime_restored(void *userdata)

@@ -309,10 +309,8 @@ int watch_apply(Watch *w, const Config *c)
         if (r < 0)
                 return r;
 
-        if (w->config) {
+        if (w->config)
                 move_on(w, c);
-                identify_reset(w->identify);
-        }
         w->config = c;
         diag_filter_free(w->tcp_look);
         diag_filter_free(w->udp_look);
