@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* portreserved-act: starts units for the daemon, which itself is not root. Socket-activated, for
+ * user portreserved alone.
+ *
+ * The daemon may be wrong, or somebody else's by now, and applied.conf is its file: so but for
+ * instances of an AlertUnit= template, only what PID 1 itself calls failed is started, that is,
+ * what was to run anyway. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+
+#include "activation/pid1.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "kernel/config-file.h"
+#include "kernel/runtime.h"
+#include "kernel/unit-file.h"
+
+#define PEER_USER    "portreserved"
+#define IDLE_MSEC    10000
+#define REQUEST_MSEC 1000
+
+/* journald reads the level from the prefix. */
+#define say(level, format, ...) (void) fprintf(stderr, "<%d>" format "\n", level, ##__VA_ARGS__)
+
+static bool has_suffix(const char *s, const char *suffix)
+{
+        size_t l = strlen(s), m = strlen(suffix);
+
+        return l >= m && strcmp(s + l - m, suffix) == 0;
+}
+
+/* "port-alert@x.service" is an instance of "port-alert@.service". */
+static bool instance_of(const char *unit, const char *template)
+{
+        const char *at = strchr(unit, '@'), *dot = strrchr(unit, '.'), *t = strchr(template, '@');
+        size_t head;
+
+        if (!at || !dot || !t || dot <= at + 1)
+                return false;
+        head = (size_t) (at - unit) + 1;
+        return head == (size_t) (t - template) + 1 && strncmp(unit, template, head) == 0 &&
+               strcmp(dot, t + 1) == 0;
+}
+
+static bool alert_unit(const Config *c, const char *unit)
+{
+        if (!c)
+                return false;
+        if (c->daemon.alert_unit && instance_of(unit, c->daemon.alert_unit))
+                return true;
+        CONFIG_FOREACH_RESERVATION(c, r)
+                if (r->alert_unit && instance_of(unit, r->alert_unit))
+                        return true;
+        return false;
+}
+
+/* An owner that binds its port itself, by any of its names: what Unit= says may be an alias. One
+ * with Hold=listen is started by its socket, one without a hold by its administrator. */
+static bool owner_unit(const Config *c, char *const *names)
+{
+        if (!c)
+                return false;
+        CONFIG_FOREACH_RESERVATION(c, r) {
+                if (!r->unit || (r->hold != HOLD_BOUND && r->hold != HOLD_SHARED))
+                        continue;
+                for (char *const *n = names; *n; n++)
+                        if (strcmp(r->unit, *n) == 0)
+                                return true;
+        }
+        return false;
+}
+
+static void start_unit(sd_bus *bus, const Config *c, const char *unit)
+{
+        _cleanup_(names_freep) char **names = NULL;
+        bool failed = false, allowed;
+        int r;
+
+        if (!unit_name_valid(unit)) {
+                say(LOG_WARNING, "Not started: the name asked for is no unit's.");
+                return;
+        }
+
+        r = pid1_failed(bus, unit, &failed, &names);
+        if (r < 0) {
+                say(LOG_ERR, "%s: cannot ask systemd for its state: %s", unit, strerror(-r));
+                return;
+        }
+
+        allowed = alert_unit(c, unit) ||
+                  (failed && (has_suffix(unit, ".socket") || owner_unit(c, names)));
+        if (!allowed) {
+                say(LOG_NOTICE, "%s: not started: it %s.", unit,
+                    failed ? "is neither a socket unit nor named by portreserved's configuration"
+                           : "has not failed");
+                return;
+        }
+
+        r = pid1_start(bus, unit);
+        if (r < 0)
+                say(LOG_ERR, "%s: cannot be started: %s", unit, strerror(-r));
+        else
+                say(LOG_INFO, "%s: started for portreserved.", unit);
+}
+
+/* Every name of a request; the last must be terminated too. */
+static void serve_request(const char *runtime_dir, const char *request, size_t size)
+{
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(config_freep) Config *c = NULL;
+        char path[PATH_MAX];
+        int r;
+
+        if (size == 0 || request[size - 1] != 0) {
+                say(LOG_WARNING, "A request that is not a list of names was dropped.");
+                return;
+        }
+
+        r = path_join(path, sizeof(path), runtime_dir, RUNTIME_APPLIED);
+        if (r >= 0)
+                r = config_load_applied(path, &c);
+        /* Without a configuration only failed sockets are left. */
+        if (r < 0 && r != -ENOENT) {
+                say(LOG_ERR, "Cannot read portreserved's configuration %s: %s", path, strerror(-r));
+                return;
+        }
+        r = pid1_open(&bus);
+        if (r < 0) {
+                say(LOG_ERR, "Cannot talk to systemd: %s", strerror(-r));
+                return;
+        }
+        for (const char *p = request; p < request + size; p += strlen(p) + 1)
+                start_unit(bus, c, p);
+}
+
+static bool peer_admitted(int fd)
+{
+        struct ucred cred = { .uid = UID_INVALID };
+        socklen_t l = sizeof(cred);
+        const struct passwd *pw = getpwnam(PEER_USER);
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &l) < 0)
+                return false;
+        if (pw && cred.uid == pw->pw_uid)
+                return true;
+        say(LOG_WARNING,
+            "A request of uid %u (pid %d) was refused: only user " PEER_USER " may ask.",
+            (unsigned) cred.uid, (int) cred.pid);
+        return false;
+}
+
+static int accept_one(int listener, const char *runtime_dir)
+{
+        _cleanup_(closep) int fd = -1;
+        struct pollfd p = { .events = POLLIN };
+        char request[ACT_MESSAGE_MAX + 1];
+        ssize_t n;
+
+        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+                return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -errno;
+        if (!peer_admitted(fd))
+                return 0;
+
+        p.fd = fd;
+        if (poll(&p, 1, REQUEST_MSEC) <= 0)
+                return 0;
+        n = recv(fd, request, sizeof(request), 0);
+        if (n <= 0)
+                return 0;
+        if (n > ACT_MESSAGE_MAX) {
+                say(LOG_WARNING, "A request of more than %d bytes was dropped.", ACT_MESSAGE_MAX);
+                return 0;
+        }
+        serve_request(runtime_dir, request, (size_t) n);
+        return 0;
+}
+
+static void help(FILE *f)
+{
+        (void) fputs("portreserved-act [--runtime-dir DIR]\n"
+                     "\n"
+                     "Starts failed units for portreserved, which is not root. "
+                     "portreserved-act.socket runs it; see portreserved(8).\n",
+                     f);
+}
+
+int main(int argc, char *argv[])
+{
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                { "runtime-dir", required_argument, NULL, 'r' },
+                {},
+        };
+        const char *runtime_dir = RUNTIME_DIR_DEFAULT;
+        struct pollfd p = { .fd = SD_LISTEN_FDS_START, .events = POLLIN };
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "hV", options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        help(stdout);
+                        return EXIT_SUCCESS;
+                case 'V':
+                        (void) puts("portreserved-act " PROJECT_VERSION);
+                        return EXIT_SUCCESS;
+                case 'r':
+                        runtime_dir = optarg;
+                        break;
+                default:
+                        return 2;
+                }
+
+        if (sd_listen_fds(1) != 1) {
+                say(LOG_ERR, "portreserved-act is started by portreserved-act.socket only.");
+                return EXIT_FAILURE;
+        }
+
+        /* PID 1 starts it again with the next request. */
+        for (;;) {
+                r = poll(&p, 1, IDLE_MSEC);
+                if (r == 0)
+                        return EXIT_SUCCESS;
+                if (r < 0 && errno == EINTR)
+                        continue;
+                if (r > 0)
+                        r = accept_one(p.fd, runtime_dir);
+                if (r < 0) {
+                        say(LOG_ERR, "Cannot take requests: %s", strerror(r == -1 ? errno : -r));
+                        return EXIT_FAILURE;
+                }
+        }
+}
