@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the container tests: the build, installed into a Debian of its own and booted under systemd.
+
+Run as root: /usr/bin/python3 -m pytest tests/container. PORTRESERVED_BUILD names the build directory (./build),
+PORTRESERVED_SUITE the distribution (bookworm), PORTRESERVED_CONTAINER_CACHE where its tree is kept."""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import debian  # noqa: E402
+from machine import Machine  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("PORTRESERVED_BUILD", HERE.parents[1] / "build")).resolve()
+SUITE = os.environ.get("PORTRESERVED_SUITE", "bookworm")
+NEEDED = ["systemd-nspawn", "nsenter", "mmdebstrap", "meson"]
+
+
+@pytest.fixture(scope="session")
+def trees():
+    """What a machine boots from: the build's installed files, and the programs of inside/, over Debian's."""
+    missing = [p for p in NEEDED if not shutil.which(p)]
+    if missing or os.geteuid() != 0:
+        pytest.fail(f"the container tests need root and {', '.join(NEEDED)}; missing: {missing}")
+    base = debian.base(SUITE)
+    layer = pathlib.Path(tempfile.mkdtemp(prefix="portreserved-layer-", dir="/var/tmp"))
+    layer.chmod(0o755)
+    try:
+        debian.install(BUILD, layer)
+        shutil.copytree(HERE / "inside", layer / "opt/inside", ignore=shutil.ignore_patterns("__pycache__"))
+        yield [layer, base]
+    finally:
+        shutil.rmtree(layer, ignore_errors=True)
+
+
+def check_boot(m):
+    """Of every boot, whatever it was for."""
+    assert m.ordering_cycles() == []
+
+
+@pytest.fixture
+def machine(trees):
+    """A machine that has not been booted, for tests of what a boot does: prepare it, then machine.boot()."""
+    with Machine(trees, "own") as m:
+        yield m
+        if m.leader:
+            check_boot(m)
+
+
+@pytest.fixture(scope="session")
+def shared(trees):
+    with Machine(trees, "shared") as m:
+        m.boot()
+        yield m
+        check_boot(m)
+
+
+@pytest.fixture
+def host(shared):
+    """The machine that tests share, without a daemon that runs; stopped and emptied behind each."""
+    yield shared
+    shared.reset()
