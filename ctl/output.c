@@ -10,16 +10,11 @@
 #include "base/printable.h"
 #include "model/json.h"
 
-/* One line, or more where the text has newlines; each with the prefix. */
-static void put_lines(FILE *f, const char *prefix, char *text)
+static void put_line(FILE *f, const char *prefix, const char *text)
 {
-        char *line;
+        _cleanup_(freep) char *clean = printable(text);
 
-        while ((line = strsep(&text, "\n"))) {
-                _cleanup_(freep) char *clean = printable(line);
-
-                fprintf(f, "%s%s\n", prefix, clean ?: "out of memory");
-        }
+        fprintf(f, "%s%s\n", prefix, clean ?: "out of memory");
 }
 
 static void put_format(FILE *f, const char *prefix, const char *format, va_list ap)
@@ -30,7 +25,7 @@ static void put_format(FILE *f, const char *prefix, const char *format, va_list 
                 text = NULL;
                 return;
         }
-        put_lines(f, prefix, text);
+        put_line(f, prefix, text);
 }
 
 void say(const Ctl *c, const char *format, ...)
@@ -104,9 +99,12 @@ Exit fail(const Ctl *c, Exit exit_code, const char *format, ...)
                 return exit_code;
         }
 
-        if (c->json == JSON_OFF)
-                put_lines(stderr, "portreservectl: ", text);
-        else {
+        if (c->json == JSON_OFF) {
+                char *rest = text, *line;
+
+                while ((line = strsep(&rest, "\n")))
+                        put_line(stderr, "portreservectl: ", line);
+        } else {
                 Ctl loud = *c;
 
                 loud.quiet = false;
