@@ -36,6 +36,7 @@ typedef struct Reader {
         unsigned not_text;
         bool key_open;  /* a line may continue the value before it */
         bool backslash; /* the line before ended in one */
+        bool comment;   /* the line has one */
         bool continued; /* the line just handed over is a continuation */
         int error;
 } Reader;
@@ -104,6 +105,7 @@ static void read_section(Reader *r, char *s)
                 config_skip_section(r->config);
                 note(r, config_error(r->config, r->file, r->line,
                                      "\"%.64s\" has no closing bracket; write it as [NAME]", s));
+                *s = 0;
                 return;
         }
         if (close[1])
@@ -127,16 +129,16 @@ static void read_line(Reader *r, char *s, size_t limit)
 
         r->continued = false;
         if (n == 0) {
-                r->backslash = false;
+                /* As in unit files a comment does not end what goes on; an empty line does. */
+                r->backslash = r->backslash && r->comment;
                 *s = 0;
                 return;
         }
-        backslash = text[n - 1] == '\\' && text[0] != '[';
-        if (backslash) {
+        /* No value ever ends in one, however many there are: in a unit file it would swallow the
+         * next line. */
+        backslash = text[n - 1] == '\\' && (text[0] != '[' || goes_on);
+        while (backslash && n > 0 && strchr(" \t\\", text[n - 1]))
                 text[--n] = 0;
-                while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
-                        text[--n] = 0;
-        }
         r->backslash = backslash;
 
         if (n + 1 > limit) {
@@ -215,6 +217,8 @@ static bool next_line(Reader *r, char *line, size_t size, bool *ret_bad)
         r->line++;
 
         stripped = strip_end(r->data, n);
+        r->comment = stripped < n && (memchr(r->data + stripped, '#', n - stripped) ||
+                                      memchr(r->data + stripped, ';', n - stripped));
         *ret_bad = stripped >= size;
         if (*ret_bad) {
                 note(r, config_error(r->config, r->file, r->line,

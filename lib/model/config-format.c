@@ -10,6 +10,9 @@
 
 #include "model/config-private.h"
 
+/* With its key and number well below the longest line that is read. */
+#define SOURCE_MAX 160u
+
 static void format_daemon(const Config *c, const Config *defaults, FILE *f)
 {
         const ConfigDaemon *d = &c->daemon, *n = &defaults->daemon;
@@ -68,9 +71,17 @@ static void format_endpoint(const Endpoint *e, FILE *f)
                 fprintf(f, "Ports=%u-%u/%s\n", e->port, e->last, protocol_to_string(e->protocol));
 }
 
+/* A file's name that the reader would cut is left out: then the place in applied.conf has to do. */
+static bool source_readable(const char *file)
+{
+        return strlen(file) <= SOURCE_MAX && !strpbrk(file, " \t");
+}
+
 static void format_reservation(const Reservation *r, FILE *f)
 {
-        fprintf(f, "\n[%s]\nSource=%s:%u\n", r->name, r->file, r->line);
+        fprintf(f, "\n[%s]\n", r->name);
+        if (source_readable(r->file))
+                fprintf(f, "Source=%s:%u\n", r->file, r->line);
         for (size_t i = 0; i < r->n_endpoints; i++)
                 format_endpoint(&r->endpoints[i], f);
         if (r->unit_explicit)

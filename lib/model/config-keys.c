@@ -421,8 +421,8 @@ static void nearest(const char *key, const char *candidate, const char **best,
 {
         unsigned d = distance(key, candidate);
 
-        /* Two changes turn any short word into any other. */
-        if (d < *best_distance && d * 3 <= strlen(candidate)) {
+        /* Two changes turn any short word into any other: at most half of it. */
+        if (d < *best_distance && d * 2 <= strlen(candidate)) {
                 *best = candidate;
                 *best_distance = d;
         }
