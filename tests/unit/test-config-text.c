@@ -73,7 +73,6 @@ static void test_continuation(void **state)
         fixture_expect_error("[a]\nPorts=1\nUnit=a.service\n  b.service\n", 4, "continues Unit=");
         fixture_expect_error("[a]\nPorts=1\nDescription=one \\\ntwo\n", 4,
                              "continues Description=");
-        fixture_expect_error("[a]\nPorts=1\nPorts=0\n  x y\n", 3, "port 0");
 }
 
 static void test_comments(void **state)
