@@ -7,9 +7,10 @@
 #include "base/table.h"
 #include "daemon/hold/hold.h"
 
-#define USEC_PER_MSEC UINT64_C(1000)
-#define USEC_PER_SEC  UINT64_C(1000000)
-#define HOLD_NAMES    65536u
+#define USEC_PER_MSEC    UINT64_C(1000)
+#define USEC_PER_SEC     UINT64_C(1000000)
+#define HOLD_RETRY_FIRST (50 * USEC_PER_MSEC)
+#define HOLD_NAMES       65536u
 
 struct Hold {
         HoldSet *set;
@@ -59,17 +60,29 @@ struct HoldSet {
 
 uint64_t hold_now(void);
 
-/* hold.c */
+/* hold.c: getting a socket and giving it up */
+void hold_enter(Hold *h, HoldState to, int error);
+bool hold_makes_room(const Hold *h); /* ReuseAddress=no: the port is left to its owner */
+void hold_settle(Hold *h);           /* with a socket: to the state that its door says */
+int hold_try_bind(Hold *h);          /* BindResult or -errno */
+void hold_claim(Hold *h);            /* without one: tries to get it */
+void hold_leave(Hold *h);            /* the owner has gone: tries to be exclusive */
+void hold_begin_leaving(Hold *h);
 void hold_open(Hold *h); /* NONE to wherever it gets */
-void hold_take(Hold *h, int fd, char *name,
-               const PlaceholderInfo *info); /* the same with an adopted socket; consumes both */
-void hold_close(Hold *h);                    /* to NONE */
+/* The same with an adopted socket; consumes fd and name. */
+void hold_take(Hold *h, int fd, char *name, const PlaceholderInfo *info);
+void hold_close(Hold *h); /* to NONE */
 void hold_change(Hold *h, HoldMode mode, ReuseAddress reuse);
+
+/* hold-owner.c */
+Tristate hold_ask(Hold *h);
+void hold_start_asking(Hold *h);
+void hold_owner_bound(Hold *h);
+void hold_due(Hold *h);
 bool hold_owner_starts(Hold *h); /* false: somebody else has it */
 void hold_owner_stopped(Hold *h);
 void hold_owner_seen(Hold *h, bool bound);
 void hold_freed(Hold *h);
-void hold_due(Hold *h);
 
 /* hold-set.c */
 uint64_t hold_port_key(int protocol, uint16_t port);

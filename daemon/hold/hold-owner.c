@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a hold makes of its owner: started, seen bound, gone. */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "daemon/hold/hold-internal.h"
+
+/* Asking whether the owner has bound: often at first, since the door is open until then. */
+#define ASK_FIRST    (20 * USEC_PER_MSEC)
+#define ASK_FAST_FOR (1 * USEC_PER_SEC)
+#define ASK_MAX      (1 * USEC_PER_SEC)
+/* Seen bound: closed after this, not at once. A server that listens at two addresses binds them one
+ * after the other. */
+#define ASK_SETTLE (100 * USEC_PER_MSEC)
+/* Not seen: asked again before it counts as gone (a dump may miss one). ReuseAddress=always: a
+ * reload closes and binds anew. */
+#define GONE_AFTER  (100 * USEC_PER_MSEC)
+#define GONE_ALWAYS (5 * USEC_PER_SEC)
+/* Events ask no more often than this: each connection that the owner closes is one. */
+#define ASK_EVENT (200 * USEC_PER_MSEC)
+/* Started, not bound: how long before owner_alive() is asked, and how long without an answer. */
+#define ALIVE_AFTER (5 * USEC_PER_SEC)
+#define SHARE_MAX   (600 * USEC_PER_SEC)
+
+Tristate hold_ask(Hold *h)
+{
+        HoldSet *s = h->set;
+
+        h->tried = hold_now();
+        if (!s->ops.owner_bound)
+                return TRI_UNKNOWN;
+        return s->ops.owner_bound(h->reservation, h->endpoint, h->port, s->userdata);
+}
+
+void hold_start_asking(Hold *h)
+{
+        h->since = 0;
+        h->interval = ASK_FIRST;
+        hold_schedule(h, hold_now() + ASK_FIRST);
+}
+
+/* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours stays where it is. */
+static void step_behind(Hold *h, bool sharing)
+{
+        int fd;
+
+        if (h->fd < 0 || h->endpoint->protocol != IPPROTO_UDP ||
+            placeholder_step_behind(h->endpoint, h->port, sharing, &fd) != BIND_OK)
+                return;
+        hold_unregister_fd(h);
+        close(h->fd);
+        h->fd = fd;
+        (void) hold_register_fd(h, NULL);
+}
+
+/* The owner has bound (TCP: listens). */
+void hold_owner_bound(Hold *h)
+{
+        h->owner_up = h->owner_seen = true;
+        h->leaving = h->scrub_due = false;
+        h->since = h->interval = 0;
+        hold_schedule(h, 0);
+        if (h->state == HOLD_STATE_SHARING)
+                step_behind(h, h->reuse == REUSE_ALWAYS);
+        if (h->fd >= 0 && h->reuse == REUSE_ALWAYS) {
+                if (placeholder_share(h->fd) == 0)
+                        hold_enter(h, HOLD_STATE_SHARING, 0);
+                return;
+        }
+        if (h->fd >= 0)
+                (void) placeholder_unshare(h->fd);
+        hold_enter(h, HOLD_STATE_IN_USE, 0);
+}
+
+/* Nobody has said stop, and the owner does not bind: is there anybody who still could? */
+static bool given_up(Hold *h, uint64_t now)
+{
+        HoldSet *s = h->set;
+        Tristate alive = TRI_UNKNOWN;
+
+        if (now < h->started + ALIVE_AFTER)
+                return false;
+        if (s->ops.owner_alive)
+                alive = s->ops.owner_alive(h->reservation, s->userdata);
+        if (alive == TRI_YES)
+                h->started = now - ALIVE_AFTER;
+        return alive == TRI_NO || now >= h->started + SHARE_MAX;
+}
+
+/* The door is open (or the port left free) for an owner that has not bound yet. */
+static void ask_starting(Hold *h)
+{
+        bool tcp = h->fd >= 0 && h->endpoint->protocol == IPPROTO_TCP;
+        uint64_t now;
+        Tristate t = TRI_NO;
+
+        /* For TCP bound is not enough, see placeholder.h. The kernel's word comes first: it costs a bind() where the question
+         * costs a dump; and a listener is evidence where the question has no answer. */
+        if (!tcp || placeholder_has_listener(h->endpoint, h->port) == 1)
+                t = hold_ask(h);
+        if (tcp && t == TRI_UNKNOWN)
+                t = TRI_YES;
+
+        now = hold_now();
+        if (t == TRI_YES) {
+                if (h->since == 0)
+                        h->since = now;
+                if (now >= h->since + ASK_SETTLE)
+                        hold_owner_bound(h);
+                else
+                        hold_schedule(h, h->since + ASK_SETTLE);
+                return;
+        }
+
+        h->since = 0;
+        if (given_up(h, now)) {
+                hold_begin_leaving(h);
+                return;
+        }
+        h->interval =
+                now < h->started + ASK_FAST_FOR ? ASK_FIRST : MIN_OF(h->interval * 3 / 2, ASK_MAX);
+        hold_schedule(h, now + h->interval);
+}
+
+/* Something hints that the owner has gone. */
+static void ask_gone(Hold *h)
+{
+        uint64_t now, patience = h->reuse == REUSE_ALWAYS ? GONE_ALWAYS : GONE_AFTER;
+        bool scrubbed = false;
+
+        switch (hold_ask(h)) {
+        case TRI_YES:
+                h->since = 0;
+                hold_schedule(h, 0);
+                return;
+        case TRI_NO:
+                now = hold_now();
+                if (h->since == 0)
+                        h->since = now;
+                if (now >= h->since + patience)
+                        hold_begin_leaving(h);
+                else
+                        hold_schedule(h, now + GONE_AFTER);
+                return;
+        case TRI_UNKNOWN:
+                /* The kernel tells, where a scrub or a bind succeeds; UDP waits for hand-over's
+                 * stop. */
+                hold_schedule(h, 0);
+                if (h->state != HOLD_STATE_IN_USE || h->endpoint->protocol != IPPROTO_TCP)
+                        return;
+                if (h->fd >= 0 && placeholder_exclude(h->fd, &scrubbed) == 0 && scrubbed)
+                        hold_begin_leaving(h);
+                else if (h->fd < 0 && !hold_makes_room(h) && hold_try_bind(h) == BIND_OK)
+                        hold_begin_leaving(h);
+                return;
+        }
+}
+
+void hold_due(Hold *h)
+{
+        bool scrubbed;
+
+        switch (h->state) {
+        case HOLD_STATE_NONE:
+        case HOLD_STATE_LISTENING:
+                hold_schedule(h, 0);
+                break;
+        case HOLD_STATE_PENDING:
+                if (hold_makes_room(h))
+                        ask_starting(h);
+                else if (h->fd >= 0)
+                        hold_leave(h);
+                else
+                        hold_claim(h);
+                break;
+        case HOLD_STATE_EXCLUSIVE:
+                hold_schedule(h, 0);
+                if (h->scrub_due)
+                        (void) placeholder_exclude(h->fd, &scrubbed);
+                h->scrub_due = false;
+                break;
+        case HOLD_STATE_SHARING:
+        case HOLD_STATE_IN_USE:
+                if (h->leaving)
+                        hold_leave(h);
+                else if (h->owner_seen)
+                        ask_gone(h);
+                else if (h->owner_up)
+                        ask_starting(h);
+                else
+                        hold_schedule(h, 0);
+                break;
+        }
+}
+
+bool hold_owner_starts(Hold *h)
+{
+        bool was_pending = h->state == HOLD_STATE_PENDING && h->error != 0;
+
+        if (h->mode != HOLD_BOUND) {
+                hold_claim(h);
+                return h->state != HOLD_STATE_PENDING;
+        }
+
+        h->owner_up = true;
+        h->owner_seen = h->leaving = h->scrub_due = false;
+        h->started = hold_now();
+        if (h->reuse == REUSE_NO) {
+                if (h->fd >= 0) {
+                        hold_unregister_fd(h);
+                        close(h->fd);
+                        h->fd = -1;
+                }
+                hold_enter(h, HOLD_STATE_PENDING, 0);
+                hold_start_asking(h);
+                return !was_pending;
+        }
+        if (h->fd < 0) {
+                hold_claim(h); /* with the door open */
+                return h->state != HOLD_STATE_PENDING;
+        }
+        if (placeholder_share(h->fd) < 0)
+                return false;
+        hold_settle(h);
+        return !was_pending;
+}
+
+void hold_owner_stopped(Hold *h)
+{
+        if (h->mode != HOLD_BOUND || (h->state == HOLD_STATE_EXCLUSIVE && !h->scrub_due))
+                return;
+        hold_begin_leaving(h);
+}
+
+void hold_owner_seen(Hold *h, bool bound)
+{
+        if (h->mode == HOLD_SHARED) {
+                if (bound && !h->owner_seen)
+                        step_behind(h, true);
+                h->owner_seen = bound;
+                return;
+        }
+        if (bound) {
+                if (h->leaving || h->owner_seen)
+                        return;
+                if (h->state == HOLD_STATE_EXCLUSIVE ||
+                    (h->state == HOLD_STATE_PENDING && h->fd < 0))
+                        hold_owner_bound(h);
+                else if (h->state == HOLD_STATE_SHARING)
+                        hold_schedule(h, hold_now()); /* asks, for itself */
+        } else if (h->owner_seen && h->due == 0)
+                hold_schedule(h, hold_now());
+}
+
+void hold_freed(Hold *h)
+{
+        uint64_t now = hold_now();
+
+        if (h->state == HOLD_STATE_PENDING && !hold_makes_room(h))
+                hold_schedule(h, MAX_OF(now, h->tried + HOLD_RETRY_FIRST));
+        else if (h->leaving)
+                hold_schedule(h, now);
+        else if (h->owner_seen && h->due == 0)
+                hold_schedule(h, MAX_OF(now, h->tried + ASK_EVENT));
+}
