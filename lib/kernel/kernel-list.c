@@ -160,31 +160,24 @@ static int or_text(int fd, const char *text, size_t size)
         return 0;
 }
 
-static int format(const PortSet *s, char **ret, size_t *ret_size)
+/* The caller frees. NULL: out of memory. */
+static char *format(const PortSet *s, size_t *ret_size)
 {
-        _cleanup_(freep) char *text = NULL;
-        int n;
+        char *text = malloc(PORTSET_TEXT_MAX);
 
-        text = malloc(PORTSET_TEXT_MAX);
-        if (!text)
-                return -ENOMEM;
-        n = portset_format(s, text, PORTSET_TEXT_MAX);
-        if (n < 0)
-                return n;
-        *ret = TAKE_PTR(text);
-        *ret_size = (size_t) n;
-        return 0;
+        if (text)
+                *ret_size = (size_t) portset_format(s, text, PORTSET_TEXT_MAX);
+        return text;
 }
 
 static int or_set(int fd, const PortSet *s)
 {
         _cleanup_(freep) char *text = NULL;
         size_t size;
-        int r;
 
-        r = format(s, &text, &size);
-        if (r < 0)
-                return r;
+        text = format(s, &size);
+        if (!text)
+                return -ENOMEM;
         return or_text(fd, text, size);
 }
 
@@ -245,9 +238,9 @@ static int replace(int fd, const PortSet *keep, const KernelListRemove *how)
         PortSet missing;
         int r;
 
-        r = format(keep, &text, &size);
-        if (r < 0)
-                return r;
+        text = format(keep, &size);
+        if (!text)
+                return -ENOMEM;
         first = chunk_size(text, size);
         if (first < size && how && how->prepare) {
                 r = how->prepare(keep, how->userdata);
