@@ -3,6 +3,7 @@
 #include "daemon/bus/bus.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -38,9 +39,9 @@ static uint64_t bus_now(const Bus *b)
         return now;
 }
 
-/* Tends to all, frees those that are to be dropped. Never called from within a peer's own callback.
- */
-static void tend(Bus *b)
+/* Tends to all, frees those that are to be dropped; with admission also those whose user the
+ * configuration names no longer. Never called from within a peer's own callback. */
+static void tend(Bus *b, bool admission)
 {
         uint64_t now = bus_now(b);
         unsigned kept = 0;
@@ -48,7 +49,7 @@ static void tend(Bus *b)
         for (unsigned i = 0; i < b->n_peers; i++) {
                 Peer *p = b->peers[i];
 
-                if (peer_tend(p, now) && b->ops->admits(peer_uid(p), b->userdata))
+                if (peer_tend(p, now) && (!admission || b->ops->admits(peer_uid(p), b->userdata)))
                         b->peers[kept++] = p;
                 else
                         peer_free(p);
@@ -58,7 +59,7 @@ static void tend(Bus *b)
 
 static int on_post(sd_event_source *s, void *userdata)
 {
-        tend(userdata);
+        tend(userdata, false);
         return 0;
 }
 
@@ -68,7 +69,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
         Bus *b = userdata;
         int r;
 
-        tend(b);
+        tend(b, true);
         if (b->n_peers == 0)
                 return 0;
         r = sd_event_source_set_time(s, bus_now(b) + TICK_USEC);
