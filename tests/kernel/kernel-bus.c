@@ -35,6 +35,13 @@ static char directory[] = "/tmp/kernel-bus.XXXXXX";
 static pid_t server;
 static unsigned idle_fds; /* of the server, when nobody is connected */
 
+/* Freed memory is to be given back also under AddressSanitizer, since it is counted here. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+        return "quarantine_size_mb=1:thread_local_quarantine_size_kb=64";
+}
+
 /* ---- the server ---- */
 
 static char big_state[1 << 20];

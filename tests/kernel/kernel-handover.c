@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The daemon's end of hand-over, in a child, against those who keep to the protocol and those who do not. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "daemon/bus/handover-server.h"
+#include "kernel/cgroup.h"
+#include "kernel/runtime.h"
+
+static char directory[] = "/tmp/kernel-handover.XXXXXX";
+static pid_t server;
+static unsigned idle_fds;
+static char *cgroup; /* ours: the caller's */
+
+/* Knows "web"; "me" is a start by this very test; "idle" a stop. */
+static int serve_request(const HandoverRequest *r, void *userdata)
+{
+        if (strcmp(r->name, "web") == 0)
+                return 0;
+        if (strcmp(r->name, "busy") == 0)
+                return -EADDRINUSE;
+        if (strcmp(r->name, "denied") == 0)
+                return -EPERM;
+        if (strcmp(r->name, "me") == 0)
+                return r->start && r->uid == 0 && r->pid == getppid() &&
+                                       (cgroup ? r->cgroup && strcmp(r->cgroup, cgroup) == 0
+                                               : !r->cgroup)
+                               ? 0
+                               : -EIO;
+        if (strcmp(r->name, "idle") == 0)
+                return r->start ? -EIO : 0;
+        return -ENOENT;
+}
+
+static const HandoverOps ops = { .request = serve_request };
+
+static int on_restore(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+        return handover_server_restore(userdata);
+}
+
+static int run_server(int ready)
+{
+        _cleanup_(handover_server_freep) HandoverServer *h = NULL;
+        sigset_t mask;
+        sd_event *e;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGUSR2);
+        (void) sigaddset(&mask, SIGTERM);
+        (void) sigprocmask(SIG_BLOCK, &mask, NULL);
+        if (sd_event_new(&e) < 0 || handover_server_new(e, directory, &ops, NULL, &h) < 0 ||
+            sd_event_add_signal(e, NULL, SIGUSR2, on_restore, h) < 0 ||
+            sd_event_add_signal(e, NULL, SIGTERM, NULL, NULL) < 0 || write(ready, "", 1) != 1)
+                return 1;
+        close(ready);
+        return sd_event_loop(e) < 0;
+}
+
+static unsigned count_fds(void)
+{
+        struct dirent *d;
+        char path[64];
+        unsigned n = 0;
+        DIR *dir;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/fd", (int) server);
+        dir = opendir(path);
+        assert_non_null(dir);
+        while ((d = readdir(dir)))
+                n += d->d_name[0] != '.';
+        closedir(dir);
+        return n;
+}
+
+static bool settles(void)
+{
+        for (unsigned i = 0; i < 200; i++) {
+                if (count_fds() == idle_fds)
+                        return true;
+                (void) usleep(100000);
+        }
+        return false;
+}
+
+static int start_server(void **state)
+{
+        int p[2];
+        char c;
+
+        if (cgroup_of_pid(0, &cgroup) < 0)
+                cgroup = NULL;
+        if (pipe(p) < 0)
+                return -1;
+        server = fork();
+        if (server == 0) {
+                close(p[0]);
+                _exit(run_server(p[1]));
+        }
+        close(p[1]);
+        if (read(p[0], &c, 1) != 1 || read(p[0], &c, 1) != 0)
+                return -1;
+        close(p[0]);
+        idle_fds = count_fds();
+        return 0;
+}
+
+static int stop_server(void **state)
+{
+        int status;
+
+        free(cgroup);
+        (void) kill(server, SIGTERM);
+        if (waitpid(server, &status, 0) != server)
+                return -1;
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+static int dial(void)
+{
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        int fd;
+
+        (void) snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/handover", directory);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        assert_true(fd >= 0);
+        if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0) {
+                close(fd);
+                return -1;
+        }
+        return fd;
+}
+
+static void ask(const void *request, size_t size, const char *want)
+{
+        char reply[HANDOVER_MESSAGE_MAX + 1];
+        struct pollfd p;
+        ssize_t n;
+        int fd;
+
+        fd = dial();
+        assert_true(fd >= 0);
+        assert_int_equal(send(fd, request, size, MSG_NOSIGNAL), size);
+        p = (struct pollfd){ .fd = fd, .events = POLLIN };
+        assert_int_equal(poll(&p, 1, 20000), 1);
+        n = recv(fd, reply, sizeof(reply) - 1, 0);
+        assert_true(n > 0);
+        reply[n] = 0;
+        assert_string_equal(reply, want);
+        /* One reply, and it is over. */
+        assert_int_equal(recv(fd, reply, sizeof(reply), 0), 0);
+        close(fd);
+}
+
+#define ASK(request, want) ask(request, sizeof(request), want)
+
+static void test_requests(void **state)
+{
+        ASK("start\0web", "ok");
+        ASK("start\0me", "ok");
+        ASK("stop\0idle\0web", "ok");
+        ASK("start\0absent", "error absent: no such reservation");
+        /* The others are served all the same; each failure is named. */
+        ASK("start\0busy\0me\0denied",
+            "error busy: somebody else has the port; denied: not the owner");
+        ASK("stop\0me", "error me: Input/output error");
+}
+
+static void test_malformed(void **state)
+{
+        static char big[HANDOVER_MESSAGE_MAX + 100];
+
+        ask("start\0web", 9, "error malformed request");
+        ASK("start", "error malformed request");
+        ASK("begin\0web", "error malformed request");
+        ASK("start\0../x", "error malformed request");
+        memset(big, 'a', sizeof(big) - 1);
+        memcpy(big, "start", 6);
+        ASK(big, "error malformed request");
+        assert_true(settles());
+}
+
+static void test_mode(void **state)
+{
+        char path[64];
+        struct stat st;
+
+        (void) snprintf(path, sizeof(path), "%s/handover", directory);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+}
+
+static void test_restore(void **state)
+{
+        char path[64];
+        int fd = -1;
+
+        (void) snprintf(path, sizeof(path), "%s/handover", directory);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(kill(server, SIGUSR2), 0);
+        for (unsigned i = 0; i < 200 && fd < 0; i++) {
+                (void) usleep(50000);
+                fd = dial();
+        }
+        assert_true(fd >= 0);
+        close(fd);
+        ASK("start\0web", "ok");
+        assert_true(settles());
+}
+
+static void test_silent_ones(void **state)
+{
+        int fds[200];
+        char c;
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                fds[i] = dial();
+        for (unsigned i = 0; i < 10; i++) {
+                assert_true(count_fds() <= idle_fds + 64);
+                (void) usleep(20000);
+        }
+        /* Nobody speaks: all are hung up on, and who comes then is served. */
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                struct pollfd p = { .fd = fds[i], .events = POLLIN };
+
+                assert_int_equal(poll(&p, 1, 20000), 1);
+                assert_true(recv(fds[i], &c, 1, 0) <= 0);
+                close(fds[i]);
+        }
+        assert_true(settles());
+        ASK("start\0web", "ok");
+}
+
+static void test_never_reads(void **state)
+{
+        int fds[50];
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                fds[i] = dial();
+                assert_int_equal(send(fds[i], "start\0web", 10, MSG_NOSIGNAL), 10);
+        }
+        ASK("start\0web", "ok");
+        assert_true(settles());
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                close(fds[i]);
+}
+
+static void test_sends_fds(void **state)
+{
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(100 * sizeof(int))];
+        } control = {};
+        struct iovec iov = { .iov_base = (char *) "start\0web", .iov_len = 10 };
+        struct msghdr m = { .msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof(control) };
+        int fd = dial();
+
+        control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(100 * sizeof(int)),
+                                           .cmsg_level = SOL_SOCKET,
+                                           .cmsg_type = SCM_RIGHTS };
+        memset(CMSG_DATA(&control.header), 0, 100 * sizeof(int));
+        assert_int_equal(sendmsg(fd, &m, MSG_NOSIGNAL), 10);
+        ASK("start\0web", "ok");
+        close(fd);
+        assert_true(settles());
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_requests),    cmocka_unit_test(test_malformed),
+                cmocka_unit_test(test_mode),        cmocka_unit_test(test_restore),
+                cmocka_unit_test(test_silent_ones), cmocka_unit_test(test_never_reads),
+                cmocka_unit_test(test_sends_fds),
+        };
+        int r;
+
+        if (!mkdtemp(directory))
+                return 1;
+        r = cmocka_run_group_tests(tests, start_server, stop_server);
+        if (rmdir(directory) < 0) {
+                perror(directory);
+                return 1;
+        }
+        return r;
+}
