@@ -254,7 +254,7 @@ static void test_lease_elsewhere(void **state)
 }
 
 /* Who opens the file while we hold the lease must not kill us with a signal. */
-static void opens_all_the_while(void *userdata)
+static _Noreturn void opens_all_the_while(void *userdata)
 {
         for (;;) {
                 int fd = open(KERNEL_LIST_PATH, O_RDONLY | O_CLOEXEC);

@@ -132,7 +132,7 @@ static void test_release(void **state)
         crash_everywhere(*state, release);
 }
 
-static void applies_for_ever(void *userdata)
+static _Noreturn void applies_for_ever(void *userdata)
 {
         Fixture *f = userdata;
         PortSet ours;

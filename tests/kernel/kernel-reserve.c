@@ -181,7 +181,7 @@ static void test_drift_while_away(void **state)
         assert_int_equal(portset_count(&f->missing), 1);
 }
 
-static void fights(void *userdata)
+static _Noreturn void fights(void *userdata)
 {
         unsigned *clobbers = userdata;
 
