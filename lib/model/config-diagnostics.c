@@ -11,8 +11,6 @@
 #include "base/printable.h"
 #include "model/config-private.h"
 
-#define DIAGNOSTICS_MAX 1000u
-
 int config_intern_file(Config *c, const char *file, const char **ret)
 {
         struct ConfigPrivate *p = c->private;
@@ -59,7 +57,7 @@ int config_error(Config *c, const char *file, unsigned line, const char *format,
         va_list ap;
         int k;
 
-        if (c->n_errors >= DIAGNOSTICS_MAX) {
+        if (c->n_errors >= CONFIG_DIAGNOSTICS_MAX) {
                 c->n_errors_dropped++;
                 return 0;
         }
@@ -74,7 +72,7 @@ int config_warn(Config *c, const char *file, unsigned line, const char *format, 
         va_list ap;
         int k;
 
-        if (c->n_warnings >= DIAGNOSTICS_MAX)
+        if (c->n_warnings >= CONFIG_DIAGNOSTICS_MAX)
                 return 0;
         va_start(ap, format);
         k = add(c, &c->warnings, &c->n_warnings, &c->n_warnings_allocated, file, line, format, ap);
@@ -89,7 +87,7 @@ int config_line_error(Config *c, const ConfigLine *l, const char *format, ...)
 
         if (c->private->reservation)
                 c->private->reservation->damaged = true;
-        if (c->n_errors >= DIAGNOSTICS_MAX) {
+        if (c->n_errors >= CONFIG_DIAGNOSTICS_MAX) {
                 c->n_errors_dropped++;
                 return 0;
         }

@@ -434,6 +434,10 @@ static int unknown_key(Config *c, const ConfigLine *l)
         const char *best = NULL;
         unsigned best_distance = 3;
 
+        /* Nobody will read what it could have meant. */
+        if (c->n_errors >= CONFIG_DIAGNOSTICS_MAX)
+                return config_line_error(c, l, "unknown key");
+
         for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
                 if (keys[i].section == section)
                         nearest(l->key, keys[i].name, &best, &best_distance);
