@@ -21,6 +21,10 @@ int manager_runtime_path(const Manager *m, const char *name, char buf[static 409
 
 static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
 {
+        Manager *m = userdata;
+
+        /* sd-bus flushes every connection when its loop exits, and waits for ever for a peer that has not authenticated. */
+        m->bus = bus_free(m->bus);
         return sd_event_exit(sd_event_source_get_event(s), 0);
 }
 
