@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/hold/hold-internal.h"
@@ -13,6 +14,8 @@
 #define LEAVE_GRACE (1 * USEC_PER_SEC)
 /* An adopted socket is scrubbed once the first looks have told which owners run. */
 #define SCRUB_AFTER (3 * USEC_PER_SEC)
+/* So many fds are left to the rest of the daemon. */
+#define FD_HEADROOM 32
 
 const char *hold_state_to_string(HoldState s)
 {
@@ -77,6 +80,15 @@ static void retry(Hold *h)
         hold_schedule(h, hold_now() + h->interval);
 }
 
+/* Placeholders must not take the last fds: state is written and control answered with some. The lowest free number is given, so
+ * the number tells how many there are. */
+static bool leaves_room(int fd)
+{
+        struct rlimit limit;
+
+        return getrlimit(RLIMIT_NOFILE, &limit) < 0 || (rlim_t) fd + FD_HEADROOM < limit.rlim_cur;
+}
+
 int hold_try_bind(Hold *h)
 {
         int fd = -1, r;
@@ -88,6 +100,10 @@ int hold_try_bind(Hold *h)
                 r = placeholder_bind(h->endpoint, h->port, wants_open(h), &fd);
         if (r != BIND_OK)
                 return r;
+        if (!leaves_room(fd)) {
+                close(fd);
+                return -EMFILE;
+        }
 
         h->fd = fd;
         r = hold_register_fd(h, NULL);

@@ -72,8 +72,8 @@ def test_unreadable_configuration(daemon):
 @pytest.mark.parametrize("junk", [
     b"\x00\x01\x02\xff" * 5000,
     b"[a]\nPorts=48121/tcp\nHold=bo",
-    b"\n" * 10_000_000,
-    b"x" * 10_000_000,
+    b"\n" * 12_000_000,
+    b"x" * 12_000_000,
     b"[" + b"n" * 5000 + b"]\nPorts=1\n",
     b"[a\nb]\nPorts=48121\n",
     "[é]\nPorts=48121\n".encode(),
@@ -123,7 +123,7 @@ def test_read_only_proc_sys(daemon):
 
 def test_emfile(daemon):
     d = daemon("[a]\nPorts=20000-20099/tcp\nHold=bound\n", start=False)
-    d.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)))
+    d.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
     assert d.state()["pending"] > 0
     assert "Too many open files" in d.log()
     assert held(20000)
@@ -146,8 +146,8 @@ def test_deleted_runtime_directory(daemon, what):
         shutil.rmtree(d.runtime)
     else:
         (d.runtime / what).unlink()
+    wait_until(lambda: "was cleared away" in d.log(), "noticed")
     wait_until(d.answers, "its files are there again")
-    assert "was cleared away" in d.log()
     assert held(48121)
     d.configure(HELD + "[b]\nPorts=48122/tcp\n")
     d.ctl("reload", code=0)
