@@ -32,6 +32,8 @@
 #define NAME "org.portreserved1"
 
 static char directory[] = "/tmp/kernel-bus.XXXXXX";
+#define PASSING 8 /* fds that are there for a moment: accepted and sent away */
+
 static pid_t server;
 static unsigned idle_fds; /* of the server, when nobody is connected */
 
@@ -612,7 +614,7 @@ static void test_sends_fds(void **state)
         }
         (void) usleep(300000);
         /* Four for each connection, and none of those sent. */
-        assert_true(count_fds() <= idle_fds + 4 * ELEMENTSOF(fds));
+        assert_true(count_fds() <= idle_fds + 4 * ELEMENTSOF(fds) + PASSING);
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 close(fds[i]);
         assert_true(settles());
@@ -625,7 +627,7 @@ static void test_thousand_connections(void **state)
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 fds[i] = dial();
         for (unsigned i = 0; i < 20; i++) {
-                assert_true(count_fds() <= idle_fds + 4 * 64);
+                assert_true(count_fds() <= idle_fds + 4 * 64 + PASSING);
                 (void) usleep(20000);
         }
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
@@ -643,7 +645,7 @@ static int hoard(void)
                 fds[i] = dial();
         (void) usleep(200000);
         /* Whatever a user takes: the others are served. */
-        return count_fds() > idle_fds + 4 * 16;
+        return count_fds() > idle_fds + 4 * 16 + PASSING;
 }
 
 static void test_hoarder(void **state)

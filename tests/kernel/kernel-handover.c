@@ -25,6 +25,8 @@
 #include "kernel/runtime.h"
 
 static char directory[] = "/tmp/kernel-handover.XXXXXX";
+#define PASSING 8 /* fds that are there for a moment: accepted and sent away */
+
 static pid_t server;
 static unsigned idle_fds;
 static char *cgroup; /* ours: the caller's */
@@ -234,7 +236,7 @@ static void test_silent_ones(void **state)
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 fds[i] = dial();
         for (unsigned i = 0; i < 10; i++) {
-                assert_true(count_fds() <= idle_fds + 64);
+                assert_true(count_fds() <= idle_fds + 64 + PASSING);
                 (void) usleep(20000);
         }
         /* Nobody speaks: all are hung up on, and who comes then is served. */
