@@ -139,6 +139,7 @@ static void open_door_shows_listeners(void **state)
         _cleanup_(closep) int ours = must_open(IPPROTO_TCP, dual, REUSEADDR);
         _cleanup_(closep) int owner = must_open(IPPROTO_TCP, local, REUSEADDR);
 
+        assert_int_equal(fcntl(ours, F_GETFD), FD_CLOEXEC);
         assert_int_equal(steal_as(0, IPPROTO_TCP, dual, PORT, REUSEADDR), 0);
         assert_int_equal(listen(owner, 1), 0);
         assert_int_equal(steal_as(0, IPPROTO_TCP, dual, PORT, REUSEADDR), -EADDRINUSE);
