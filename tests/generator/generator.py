@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The generator: exact text of what it writes, and what systemd-analyze says of it.
+
+usage: generator.py PROGRAM"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROGRAM = sys.argv[1]
+HELPER = "portreserved/portreserved-handover"
+SERVICE = "[Service]\nExecStart=/bin/true\n"
+
+number = 0
+
+
+def check(ok, what, detail=""):
+    global number
+    number += 1
+    print(f"{'ok' if ok else 'not ok'} {number} - {what}")
+    if not ok:
+        print("\n".join("# " + line for line in str(detail).splitlines()))
+
+
+class Host:
+    """A tree in place of "/", with configuration and unit files."""
+
+    def __init__(self, files):
+        self.top = Path(tempfile.mkdtemp(prefix="generator-"))
+        self.root = self.top / "root"
+        self.runtime = self.top / "run"
+        self.out = self.top / "out"
+        for folder in (self.root, self.runtime, self.out):
+            folder.mkdir()
+        for name, text in files.items():
+            path = self.root / name.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if text.startswith("-> "):
+                path.symlink_to(text[3:])
+            else:
+                path.write_text(text)
+
+    def run(self, *more):
+        return subprocess.run([PROGRAM, self.out, self.top / "early", self.top / "late", f"--root={self.root}",
+                               f"--runtime-dir={self.runtime}", *more],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+
+    def files(self):
+        found = {}
+        for path in sorted(self.out.rglob("*")):
+            if path.is_symlink():
+                found[str(path.relative_to(self.out))] = f"-> {os.readlink(path)}"
+            elif path.is_file():
+                found[str(path.relative_to(self.out))] = path.read_text()
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.top)
+
+
+def body(text):
+    """Without the comment on top."""
+    return text.split("\n\n", 1)[1]
+
+
+def commands(text):
+    """ExecStartPre= and ExecStopPost= lines as (key, words after the helper); the helper's path is where it was installed."""
+    found = []
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.startswith("Exec"):
+            words = value.split(" ")
+            assert words[0].startswith("-+/") and words[0].endswith(HELPER), line
+            found.append((key, words[1:]))
+    return found
+
+
+def test_listen():
+    with Host({"/etc/portreserved.conf": """
+[web]
+ListenStream=443
+ListenStream=127.0.0.1:8443
+ListenDatagram=[fe80::1]:99%7
+Ports=9000
+Unit=lighttpd.service
+Description=Web, 100% "up"
+Backlog=77
+BindIPv6Only=both
+[app@one]
+ListenStream=[::1]:80
+FileDescriptorName=http
+"""}) as host:
+        r = host.run()
+        check(r.returncode == 0 and r.stdout == "" and r.stderr == "", "listen: silent success", r)
+        files = host.files()
+        check(sorted(files) == ["portreserved-app@one.socket", "portreserved-web.socket",
+                                "sockets.target.wants/portreserved-app@one.socket",
+                                "sockets.target.wants/portreserved-web.socket"], "listen: one unit and one link each", sorted(files))
+        check(files["sockets.target.wants/portreserved-web.socket"] == "-> ../portreserved-web.socket", "listen: linked", files)
+        check(files["portreserved-web.socket"].startswith("# Generated from /etc/portreserved.conf:2."), "listen: says where from")
+        check(body(files["portreserved-web.socket"]) == """[Unit]
+Description=Web, 100%% "up"
+Documentation=man:portreserved.conf(5)
+SourcePath=/etc/portreserved.conf
+
+[Socket]
+ListenStream=443
+ListenStream=127.0.0.1:8443
+ListenDatagram=[fe80::1]:99%%7
+Service=lighttpd.service
+FileDescriptorName=web
+FreeBind=yes
+Backlog=77
+BindIPv6Only=both
+""", "listen: the unit's text", files["portreserved-web.socket"])
+        check(body(files["portreserved-app@one.socket"]) == """[Unit]
+Description=Reserved port of app@one.service
+Documentation=man:portreserved.conf(5)
+SourcePath=/etc/portreserved.conf
+
+[Socket]
+ListenStream=[::1]:80
+Service=app@one.service
+FileDescriptorName=http
+""", "listen: an instance, its own name for the socket, no FreeBind= on loopback", files["portreserved-app@one.socket"])
+
+
+def test_bound():
+    with Host({"/etc/portreserved.conf": """
+[redis]
+Ports=6379/tcp
+Hold=bound
+[cache]
+Ports=6380/tcp
+Hold=bound
+Unit=redis-server.service
+[nginx]
+Ports=80/tcp
+Hold=bound
+[shared]
+Ports=81
+Hold=shared
+[none]
+Ports=82
+""", "/lib/systemd/system/redis-server.service": SERVICE,
+               "/etc/systemd/system/redis.service": "-> /lib/systemd/system/redis-server.service",
+               "/lib/systemd/system/nginx.service": SERVICE + "RootDirectory=/srv/nginx\n"}) as host:
+        r = host.run()
+        files = host.files()
+        check(r.returncode == 0 and r.stdout + r.stderr == "", "bound: silent success", r)
+        check(sorted(files) == ["nginx.service.d/50-portreserved.conf", "redis-server.service.d/50-portreserved.conf"],
+              "bound: one drop-in a unit, by its canonical name", sorted(files))
+        text = files["redis-server.service.d/50-portreserved.conf"]
+        check([line for line in body(text).splitlines() if line and not line.startswith("Exec")] ==
+              ["[Unit]", "After=portreserved.service", "[Service]"], "bound: no other key", text)
+        check(commands(text) == [("ExecStartPre", ["start", "cache", "redis"]), ("ExecStopPost", ["stop", "cache", "redis"])],
+              "bound: both reservations in one line", text)
+        text = files["nginx.service.d/50-portreserved.conf"]
+        binds = [line for line in text.splitlines() if line.startswith("BindReadOnlyPaths=")]
+        check(len(binds) == 1 and binds[0].endswith(f"{HELPER} {host.runtime}"), "bound: visible in the unit's own root", text)
+
+
+def test_bound_many():
+    names = [f"n{i:047}" for i in range(200)]
+    with Host({"/etc/portreserved.conf": "".join(f"[{n}]\nPorts={1000 + i}\nHold=bound\nUnit=x.service\n"
+                                                 for i, n in enumerate(names))}) as host:
+        r = host.run()
+        found = commands(host.files()["x.service.d/50-portreserved.conf"])
+        starts = [words for key, words in found if key == "ExecStartPre"]
+        check(r.returncode == 0 and [n for words in starts for n in words[1:]] == names, "bound: all of 200 names, in order", r)
+        check(len(starts) > 1 and all(sum(len(w) + 1 for w in words) <= 4096 for words in starts),
+              "bound: no request longer than the helper can send")
+
+
+def test_too_early():
+    early = "[Unit]\nDefaultDependencies=no\nBefore=%s\n" + SERVICE
+    with Host({"/etc/portreserved.conf": "".join(f"[{n}]\nPorts={1000 + i}\nHold=bound\n" for i, n in enumerate(
+                   ["a", "b", "c", "ok", "portreserved", "systemd-sysctl"])),
+               "/lib/systemd/system/a.service": early % "local-fs.target",
+               "/lib/systemd/system/b.service": early % "x.target \\\n  sysinit.target",
+               "/lib/systemd/system/c.service": SERVICE,
+               "/etc/systemd/system/c.service.d/x.conf": early % "systemd-sysusers.service",
+               "/lib/systemd/system/ok.service": early % "network.target"}) as host:
+        r = host.run()
+        check(sorted(host.files()) == ["ok.service.d/50-portreserved.conf"], "too early: no drop-in", host.files())
+        check(r.returncode == 0 and all(f"{n}.service starts before portreserved can" in r.stderr for n in
+                                        ["a", "b", "c", "portreserved", "systemd-sysctl"]), "too early: each is said", r.stderr)
+        check("/etc/portreserved.conf:1: " in r.stderr, "too early: with its place", r.stderr)
+
+
+def test_applied_first():
+    with Host({"/etc/portreserved.conf": "[edited]\nListenStream=1\n"}) as host:
+        (host.runtime / "applied.conf").write_text("[applied]\nSource=/etc/x.conf:9\nListenStream=2\n")
+        host.run()
+        check([f for f in host.files() if "/" not in f] == ["portreserved-applied.socket"], "applied.conf before /etc", host.files())
+        check("# Generated from /etc/x.conf:9." in host.files()["portreserved-applied.socket"], "applied.conf: the place it came from")
+
+
+def test_mistakes():
+    with Host({"/etc/portreserved.conf": "[a]\nListenStream=0\nListenStream=70\n[b]\nFrobnicate=1\nPorts=80\nHold=bound\n"}) as host:
+        r = host.run()
+        check(r.returncode == 0 and sorted(f for f in host.files() if "wants" not in f) ==
+              ["b.service.d/50-portreserved.conf", "portreserved-a.socket"], "mistakes: the rest is served", r)
+        check("/etc/portreserved.conf:2: port 0" in r.stderr, "mistakes: the first is named", r.stderr)
+    with Host({}) as host:
+        r = host.run()
+        check(r.returncode == 0 and host.files() == {} and r.stdout + r.stderr == "", "no configuration: nothing, silently", r)
+    with Host({"/etc/portreserved.conf": "[a]\nListenStream=70\n"}) as host:
+        shutil.rmtree(host.out)
+        r = host.run()
+        check(r.returncode == 1 and "cannot write" in r.stderr, "no place to write to: exit 1, said", r)
+        r = subprocess.run([PROGRAM], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        check(r.returncode == 2 and "usage" in r.stderr, "no arguments: usage", r)
+    with Host({"/etc/portreserved.conf": "[a]\nListenStream=70\n", "/x.conf": "[x]\nListenStream=71\n"}) as host:
+        host.run("--config=/x.conf")
+        check("portreserved-x.socket" in host.files() and "portreserved-a.socket" not in host.files(), "--config", host.files())
+
+
+def test_verify():
+    if not shutil.which("systemd-analyze"):
+        print(f"ok {number + 1} - verify # SKIP no systemd-analyze")
+        return
+    with Host({"/etc/portreserved.conf": """
+[web]
+ListenStream=8443
+ListenStream=192.0.2.1:8080
+ListenDatagram=[::1]:8443
+Unit=own.service
+Description=%n is no specifier
+Backlog=50
+NoDelay=yes
+TriggerLimitBurst=3
+[app]
+Ports=6379
+Hold=bound
+"""}) as host:
+        host.run()
+        (host.out / "own.service").write_text(SERVICE)
+        (host.out / "app.service").write_text(SERVICE)
+        (host.out / "portreserved.service").write_text(SERVICE)
+        for unit in ("portreserved-web.socket", "app.service"):
+            r = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, check=False, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{host.out}:"})
+            # The helper is not installed here; a "-" before it makes that no failure.
+            said = [line for line in r.stdout.splitlines() if ("portreserved" in line or "app.service" in line) and HELPER not in line]
+            check(not said, f"systemd-analyze verify {unit}", r.stdout)
+
+
+for test in (test_listen, test_bound, test_bound_many, test_too_early, test_applied_first, test_mistakes, test_verify):
+    test()
+print(f"1..{number}")
