@@ -223,6 +223,17 @@ def test_mistakes():
         check("portreserved-x.socket" in host.files() and "portreserved-a.socket" not in host.files(), "--config", host.files())
 
 
+def test_example():
+    """The shipped example, every line in force: no mistake, and what its comments say."""
+    example = Path(__file__).resolve().parents[2] / "conf" / "portreserved.conf"
+    lines = [line[1:] if line.startswith("#") and line[1:2].strip() else line for line in example.read_text().splitlines()]
+    with Host({"/etc/portreserved.conf": "\n".join(lines) + "\n"}) as host:
+        r = host.run()
+        check(r.returncode == 0 and r.stdout + r.stderr == "", "the example has no mistake", r)
+        check([f for f in sorted(host.files()) if "wants" not in f] ==
+              ["portreserved-web.socket", "redis-server.service.d/50-portreserved.conf"], "the example makes its units", host.files())
+
+
 def test_verify():
     if not shutil.which("systemd-analyze"):
         print(f"ok {number + 1} - verify # SKIP no systemd-analyze")
@@ -253,6 +264,6 @@ Hold=bound
             check(not said, f"systemd-analyze verify {unit}", r.stdout)
 
 
-for test in (test_listen, test_bound, test_bound_many, test_too_early, test_applied_first, test_mistakes, test_verify):
+for test in (test_listen, test_bound, test_bound_many, test_too_early, test_applied_first, test_mistakes, test_example, test_verify):
     test()
 print(f"1..{number}")
