@@ -2,6 +2,7 @@
 
 #include "ctl/reason.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +100,15 @@ static void put_worst(FILE *f, const Findings *d, const char *who)
         }
 }
 
+/* Does the daemon wait for it to come free? */
+static bool is_awaited(const Findings *d)
+{
+        int kind = d->worst ? kind_from_string(get_text(d->worst, "kind")) : -EINVAL;
+
+        return d->running && d->hold != HOLD_NONE && d->would_bind == WOULD_BIND_NO && kind >= 0 &&
+               kind_is_collision((Kind) kind);
+}
+
 char *reason_text(const Findings *d)
 {
         _cleanup_(freep) char *who = NULL;
@@ -120,6 +130,8 @@ char *reason_text(const Findings *d)
                 fprintf(f, "a server can bind it; %s is there and not in the way", who);
         else
                 put_worst(f, d, who);
+        if (is_awaited(d))
+                fputs("; portreserved claims it as soon as it is free", f);
         if (fclose(f) != 0) {
                 free(text);
                 return NULL;

@@ -2,6 +2,8 @@
 
 /* portreservectl show: everything about one reservation. */
 
+#include <string.h>
+
 #include "ctl/collisions.h"
 #include "ctl/endpoints.h"
 #include "ctl/output.h"
@@ -16,6 +18,7 @@ Exit verb_show(const Ctl *c, char **args)
 {
         _cleanup_(json_decrefp) json_t *state = NULL;
         _cleanup_(endpoints_freep) Endpoints *table = NULL;
+        const char *exclusive;
         json_t *reservation;
         Exit e;
 
@@ -29,13 +32,16 @@ Exit verb_show(const Ctl *c, char **args)
         if (c->json != JSON_OFF)
                 return print_json(c, json_incref(reservation), EXIT_OK);
 
+        exclusive = get_text(reservation, "exclusive");
         say_key(c, "Name", reservation, "name");
         say_key(c, "Unit", reservation, "unit");
         say_key(c, "User", reservation, "user");
         say_key(c, "Declared in", reservation, "source");
         say_key(c, "Hold", reservation, "hold");
-        say(c, "%12s: %s%s", "Exclusive", get_text(reservation, "exclusive"),
-            json_is_true(json_object_get(reservation, "enforced")) ? "" : " (not enforced)");
+        say(c, "%12s: %s%s", "Exclusive", exclusive,
+            strcmp(exclusive, "no") == 0 || json_is_true(json_object_get(reservation, "enforced"))
+                    ? ""
+                    : " (not enforced)");
         say(c, "%s", "");
 
         if (endpoints_new(c, false, &table) < 0 || endpoints_add(table, reservation) < 0)

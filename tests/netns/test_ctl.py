@@ -489,7 +489,10 @@ def test_odd_states_are_no_crash(ctl, impostor):
             assert r.returncode in (0, 1, 4, 8), (args, odd, r)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"null", b"{\"list\":" * 3000, b"{}" + b"x" * 100])
+@pytest.mark.parametrize("text", [
+    pytest.param(b"", id="empty"), pytest.param(b"{", id="cut"), pytest.param(b"[]", id="array"), pytest.param(b"null", id="null"),
+    pytest.param(b"\xff\xfe", id="binary"), pytest.param(b"{\"list\":" * 3000, id="deep"), pytest.param(b"{}xxx", id="trailing"),
+])
 def test_damaged_state(ctl, impostor, text):
     impostor.write(text)
     r = ctl.json("list", code=1)

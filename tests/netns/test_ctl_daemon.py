@@ -109,6 +109,7 @@ def test_why_and_status_of_a_thief(daemon, ctl):
     assert_prediction(found)
     h, = found["holders"]
     assert (h["kind"], found["would_bind"]) == ("ephemeral", "no")
+    assert "claims it as soon as it is free" in found["reason"]
     # Since when is what the daemon saw.
     assert h["since"] == d.endpoints("app")[0]["collision"]["since"] is not None
     assert ctl.json("status", "app", code=8)["list"][0]["endpoints"][0]["collision"]["since"] == h["since"]
