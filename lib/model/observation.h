@@ -27,7 +27,10 @@ typedef enum SocketState {
         _SOCKET_STATE_MAX,
 } SocketState;
 
-const char *socket_state_to_string(int protocol, SocketState s); /* "ESTABLISHED", "UNCONN" as ss(8) says; TCP sockets bound and not listening are "BOUND" */
+const char *socket_state_to_string(
+        int protocol,
+        SocketState
+                s); /* "ESTABLISHED", "UNCONN" as ss(8) says; TCP sockets bound and not listening are "BOUND" */
 
 typedef enum Tristate {
         TRI_UNKNOWN = -1,
@@ -36,17 +39,19 @@ typedef enum Tristate {
 } Tristate;
 
 typedef struct Socket {
-        int protocol;      /* IPPROTO_TCP, IPPROTO_UDP */
-        int family;        /* of the socket: AF_INET or AF_INET6 (addresses may be AF_INET in an AF_INET6 one) */
+        int protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+        int family; /* of the socket: AF_INET or AF_INET6 (addresses may be AF_INET in an AF_INET6 one) */
         SocketState state;
-        Address local, remote; /* an AF_INET6 "::" without v6only is AF_INET6 wildcard with v6only false */
+        Address local,
+                remote; /* an AF_INET6 "::" without v6only is AF_INET6 wildcard with v6only false */
         uint16_t local_port, remote_port;
         uint32_t interface;
         bool v6only;
-        uid_t uid;         /* 0 for TIME_WAIT rows: not known */
-        uint32_t inode;    /* 0: no process has it (TIME_WAIT, orphans, not yet accepted, destroy events) */
+        uid_t uid; /* 0 for TIME_WAIT rows: not known */
+        uint32_t
+                inode; /* 0: no process has it (TIME_WAIT, orphans, not yet accepted, destroy events) */
         uint64_t cookie;
-        uint64_t cgroup;   /* cgroup v2 id of its creator, 0: not known */
+        uint64_t cgroup;    /* cgroup v2 id of its creator, 0: not known */
         Tristate automatic; /* the kernel chose the port (INET_DIAG_BC_AUTO), where asked */
 } Socket;
 
@@ -55,8 +60,9 @@ bool socket_uid_known(const Socket *s);
 
 typedef struct Observation {
         Socket socket;
-        bool ours;               /* one of our own placeholders or listeners, by cookie or inode */
-        bool pid1_listener;      /* a listener of a .socket unit generated for the reservation */
-        Tristate owner;          /* does its cgroup or uid belong to the owner? */
-        bool listener_legitimate; /* the owner, PID 1 or we listen on its local port: it may have been accepted */
+        bool ours;          /* one of our own placeholders or listeners, by cookie or inode */
+        bool pid1_listener; /* a listener of a .socket unit generated for the reservation */
+        Tristate owner;     /* does its cgroup or uid belong to the owner? */
+        bool listener_legitimate; /* the owner, PID 1 or we listen on its local port: it may have been accepted. For what
+                                     remains of a connection, a hold of ours there is enough */
 } Observation;
