@@ -85,22 +85,18 @@ static void on_hold_changed(const HoldEvent *e, void *userdata)
 {
         Event event = { .reservation = e->reservation, .endpoint = e->endpoint, .port = e->port };
         Manager *m = userdata;
-        Hold *h;
 
         switch (e->to) {
         case HOLD_STATE_PENDING:
-                /* Closed for an owner that shares with nobody (ReuseAddress=no): no news. */
-                if (e->from != HOLD_STATE_NONE)
-                        break;
-                h = hold_set_find(m->holds, e->endpoint, e->port);
-                event.kind = EVENT_PENDING;
-                event.detail = h && hold_error(h) < 0 ? strerror(-hold_error(h)) : NULL;
+                /* Closed for an owner that shares with nobody (ReuseAddress=no): handed over as well. */
+                event.kind = e->error ? EVENT_PENDING : EVENT_HANDED_OVER;
+                event.detail = e->error ? strerror(-e->error) : NULL;
                 alert_event(m->alert, &event);
                 break;
         case HOLD_STATE_EXCLUSIVE:
         case HOLD_STATE_LISTENING:
         case HOLD_STATE_SHARING:
-                if (e->from == HOLD_STATE_PENDING) {
+                if (e->from == HOLD_STATE_PENDING && e->error_before) {
                         event.kind = EVENT_CLAIMED;
                         alert_event(m->alert, &event);
                         start_failed(m, e->reservation);

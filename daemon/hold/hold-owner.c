@@ -259,7 +259,8 @@ void hold_freed(Hold *h)
 {
         uint64_t now = hold_now();
 
-        if (h->state == HOLD_STATE_PENDING && !hold_makes_room(h))
+        /* One that lacks a descriptor is not helped, and would hear of each socket that it gives back itself. */
+        if (h->state == HOLD_STATE_PENDING && h->error == -EADDRINUSE)
                 hold_schedule(h, MAX_OF(now, h->tried + HOLD_RETRY_FIRST));
         else if (h->leaving)
                 hold_schedule(h, now);

@@ -48,7 +48,8 @@ void hold_enter(Hold *h, HoldState to, int error)
         HoldSet *s = h->set;
         HoldEvent e = { .reservation = h->reservation, .endpoint = h->endpoint, .port = h->port };
 
-        h->error = error;
+        e.error_before = h->error;
+        e.error = h->error = error;
         if (h->state == to)
                 return;
         e.from = h->state;

@@ -50,6 +50,9 @@ typedef struct HoldEvent {
         const Endpoint *endpoint;
         uint16_t port;
         HoldState from, to;
+        /* As hold_error(), after and before: a change to or from pending with 0 is room made for an
+         * owner that shares with nobody, and no news. */
+        int error, error_before;
 } HoldEvent;
 
 typedef struct HoldOps {
