@@ -7,6 +7,7 @@ With PORTRESERVED_USER=NAME the daemon runs as that user, with its three capabil
 
 import ctypes
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -70,6 +71,7 @@ def place():
     shutil.rmtree(path, ignore_errors=True)
 
 
+@functools.lru_cache
 def program(name):
     """A built program, wherever in the build directory it is."""
     found = [p for p in BUILD.glob(f"**/{name}") if p.is_file() and os.access(p, os.X_OK)]
