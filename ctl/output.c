@@ -17,7 +17,7 @@ static void put_line(FILE *f, const char *prefix, const char *text)
         fprintf(f, "%s%s\n", prefix, clean ?: "out of memory");
 }
 
-static void put_format(FILE *f, const char *prefix, const char *format, va_list ap)
+static void _printf_(3, 0) put_format(FILE *f, const char *prefix, const char *format, va_list ap)
 {
         _cleanup_(freep) char *text = NULL;
 
