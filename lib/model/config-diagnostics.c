@@ -34,8 +34,8 @@ int config_intern_file(Config *c, const char *file, const char **ret)
         return 0;
 }
 
-static int add(Config *c, Diagnostic **list, size_t *n, size_t *allocated, const char *file,
-               unsigned line, const char *format, va_list ap)
+static _printf_(7, 0) int add(Config *c, Diagnostic **list, size_t *n, size_t *allocated,
+                              const char *file, unsigned line, const char *format, va_list ap)
 {
         _cleanup_(freep) char *raw = NULL, *message = NULL;
         int k;
