@@ -109,11 +109,14 @@ static int note_owner(Pass *p, const Reservation *r, const Endpoint *e, const So
 {
         const OwnerSeen *last = p->n_owners > 0 ? p->owners + p->n_owners - 1 : NULL;
 
-        if (last && last->endpoint == e && last->port == s->local_port)
+        bool bound_only = s->protocol == IPPROTO_TCP && is_bound_only(s);
+
+        if (last && last->endpoint == e && last->port == s->local_port &&
+            last->bound_only == bound_only)
                 return 0;
         if (!GROW(p->owners, p->n_owners_allocated, p->n_owners + 1))
                 return -ENOMEM;
-        p->owners[p->n_owners++] = (OwnerSeen){ r, e, s->local_port };
+        p->owners[p->n_owners++] = (OwnerSeen){ r, e, s->local_port, bound_only };
         return 0;
 }
 
@@ -312,24 +315,30 @@ static void judge_fresh(Pass *p)
         }
 }
 
-static void sort_owners(Pass *p)
+size_t owners_seen_sort(OwnerSeen *o, size_t n)
 {
         size_t kept = 0;
 
-        if (p->n_owners == 0)
-                return;
-        qsort(p->owners, p->n_owners, sizeof(*p->owners), owner_seen_compare);
-        for (size_t i = 1; i < p->n_owners; i++)
-                if (owner_seen_compare(p->owners + kept, p->owners + i) != 0)
-                        p->owners[++kept] = p->owners[i];
-        p->n_owners = kept + 1;
+        if (n == 0)
+                return 0;
+        qsort(o, n, sizeof(*o), owner_seen_compare);
+        for (size_t i = 1; i < n; i++) {
+                if (owner_seen_compare(o + kept, o + i) != 0)
+                        o[++kept] = o[i];
+                else if (!o[i].bound_only)
+                        o[kept].bound_only = false;
+        }
+        return kept + 1;
 }
 
 int pass_run(Pass *p, const PassFilters *f)
 {
+        uint32_t states = SOCK_DIAG_STATE(SOCKET_LISTEN);
+
+        if (f->bound)
+                states |= SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE);
         if (f->tcp)
-                p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP, SOCK_DIAG_LISTENERS, f->tcp,
-                                              on_row, p);
+                p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP, states, f->tcp, on_row, p);
         if (f->udp)
                 p->udp_error =
                         sock_diag_dump(p->diag, IPPROTO_UDP, SOCK_DIAG_ALL, f->udp, on_row, p);
@@ -341,12 +350,13 @@ int pass_run(Pass *p, const PassFilters *f)
                 p->tcp_error =
                         sock_diag_dump(p->diag, IPPROTO_TCP, SOCK_DIAG_ALL & ~SOCK_DIAG_LISTENERS,
                                        f->connections, on_row, p);
+        p->saw_bound = f->bound && p->tcp_error >= 0;
         p->saw_connections = f->connections && p->tcp_error >= 0;
 
         tell_ephemeral(p, IPPROTO_TCP);
         tell_ephemeral(p, IPPROTO_UDP);
         judge_fresh(p);
-        sort_owners(p);
+        p->n_owners = owners_seen_sort(p->owners, p->n_owners);
         return p->tcp_error == -ENOMEM || p->udp_error == -ENOMEM ? -ENOMEM : 0;
 }
 

@@ -17,9 +17,12 @@ typedef struct OwnerSeen {
         const Reservation *reservation;
         const Endpoint *endpoint;
         uint16_t port;
+        bool bound_only; /* TCP, not listening */
 } OwnerSeen;
 
 int owner_seen_compare(const void *a, const void *b);
+/* Sorts, each once; the number left. */
+size_t owners_seen_sort(OwnerSeen *o, size_t n);
 
 typedef struct PassListener PassListener;
 
@@ -38,6 +41,7 @@ typedef struct Pass {
         OwnerSeen *owners;     /* sorted, each once */
         size_t n_owners, n_owners_allocated;
         size_t n_dropped;
+        bool saw_bound;       /* bound, not listening TCP sockets */
         bool saw_connections; /* all states of TCP */
         int tcp_error, udp_error;
 
@@ -50,6 +54,7 @@ typedef struct PassFilters {
         const DiagFilter *tcp; /* listeners and bound sockets */
         const DiagFilter *udp;
         const DiagFilter *connections; /* all other TCP */
+        bool bound; /* tcp asks for bound sockets, too: the kernel walks every port in use for that */
 } PassFilters;
 
 /* -ENOMEM; a dump that failed leaves its error in the pass, and the rest is done. */

@@ -40,7 +40,8 @@ struct Watch {
 
         uint64_t generation;
         uint64_t sweep_due, sweep_allowed, verify_allowed; /* CLOCK_MONOTONIC */
-        uint64_t look_cost;                                /* CPU time */
+        uint64_t bound_due;             /* when a look may ask for bound sockets again */
+        uint64_t look_cost, bound_cost; /* CPU time of a look without and with them */
         int trouble[_TROUBLE_MAX];
         WatchStats stats;
         SockDiagStats diag_stats;

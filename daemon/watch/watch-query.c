@@ -11,6 +11,8 @@
 
 /* A server that closed more connections than that first has them destroyed in several rounds. */
 #define REMAINS_MAX 16384u
+/* Asked every 20 ms while an owner starts: where the kernel is slow to list bound sockets, only until he listens. */
+#define BOUND_COST_MAX (10 * USEC_PER_MSEC)
 
 typedef struct Query {
         Watch *watch;
@@ -61,8 +63,11 @@ static int dump_port(Watch *w, const Endpoint *e, uint16_t port, uint32_t states
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
 {
         Query q = { .watch = w, .reservation = r, .endpoint = e, .answer = TRI_NO };
-        uint32_t states = e->protocol == IPPROTO_UDP ? SOCK_DIAG_ALL : SOCK_DIAG_LISTENERS;
+        uint32_t states = SOCK_DIAG_ALL;
 
+        if (e->protocol == IPPROTO_TCP)
+                states = w->bound_cost > BOUND_COST_MAX ? SOCK_DIAG_STATE(SOCKET_LISTEN)
+                                                        : SOCK_DIAG_LISTENERS;
         return dump_port(w, e, port, states, on_owner_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "daemon/watch/watch-private.h"
 
 void watch_tell_trouble(Watch *w, Trouble t, int error)
@@ -72,7 +73,9 @@ static bool could_see(const Pass *p, const CollisionEntry *x)
                 return p->udp_error >= 0;
         if (p->tcp_error < 0)
                 return false;
-        return p->saw_connections || s->state == SOCKET_LISTEN || s->state == SOCKET_CLOSE;
+        if (s->state == SOCKET_CLOSE)
+                return p->saw_bound;
+        return p->saw_connections || s->state == SOCKET_LISTEN;
 }
 
 bool watch_conclude(Watch *w, const Pass *p)
@@ -102,25 +105,48 @@ bool watch_conclude(Watch *w, const Pass *p)
         return suspects;
 }
 
-/* Of a protocol that could not be seen, nothing is known. */
+/* Could this pass not have seen him? */
+static bool is_out_of_sight(const Pass *p, const OwnerSeen *o)
+{
+        if (o->endpoint->protocol == IPPROTO_UDP)
+                return p->udp_error < 0;
+        return p->tcp_error < 0 || (o->bound_only && !p->saw_bound);
+}
+
+/* Who was seen before and is out of sight now is still there, as far as anybody knows. */
+static void keep_unseen(const Watch *w, Pass *p)
+{
+        size_t n = p->n_owners;
+
+        for (size_t i = 0; i < w->n_owners; i++) {
+                const OwnerSeen *o = w->owners + i;
+
+                if (!is_out_of_sight(p, o))
+                        continue;
+                if (!GROW(p->owners, p->n_owners_allocated, n + 1))
+                        break;
+                p->owners[n++] = *o;
+        }
+        p->n_owners = owners_seen_sort(p->owners, n);
+}
+
 void watch_report_owners(Watch *w, Pass *p)
 {
-        OwnerSeen *before = w->owners, *now = p->owners;
-        size_t n_before = w->n_owners, n_now = p->n_owners, i = 0, k = 0;
+        OwnerSeen *before = w->owners, *now;
+        size_t n_before = w->n_owners, n_now, i = 0, k = 0;
 
-        w->owners = TAKE_PTR(p->owners);
-        w->n_owners = n_now;
+        keep_unseen(w, p);
+        now = w->owners = TAKE_PTR(p->owners);
+        n_now = w->n_owners = p->n_owners;
         while (w->ops.owner && (i < n_before || k < n_now)) {
                 int c = i >= n_before ? 1
                         : k >= n_now  ? -1
                                       : owner_seen_compare(before + i, now + k);
                 const OwnerSeen *o = c < 0 ? before + i : now + k;
-                int error = o->endpoint->protocol == IPPROTO_UDP ? p->udp_error : p->tcp_error;
 
                 i += c <= 0;
                 k += c >= 0;
-                if (c >= 0 || error >= 0)
-                        w->ops.owner(o->reservation, o->endpoint, o->port, c >= 0, w->userdata);
+                w->ops.owner(o->reservation, o->endpoint, o->port, c >= 0, w->userdata);
         }
         free(before);
 }

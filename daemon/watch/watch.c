@@ -79,16 +79,30 @@ static void arm_tick(Watch *w)
         (void) sd_event_source_set_enabled(w->tick_source, SD_EVENT_ONESHOT);
 }
 
+/* How long to wait after something that cost so much, for it to stay within the budget. */
+static uint64_t spacing(const Watch *w, uint64_t cost)
+{
+        return MAX_OF(w->config->daemon.scan_interval_usec,
+                      cost * 100 / MAX_OF(w->config->daemon.scan_budget_percent, 1u));
+}
+
 int watch_look(Watch *w)
 {
-        PassFilters f = { .tcp = w->tcp_look, .udp = w->udp_look };
-        uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        uint64_t begin = now_usec(CLOCK_MONOTONIC), cost;
+        PassFilters f = {
+                .tcp = w->tcp_look,
+                .udp = w->udp_look,
+                .bound = begin + TIMER_ACCURACY >= w->bound_due,
+        };
         Pass p;
         int r;
 
         if (!w->config)
                 return 0;
-        r = run_pass(w, &p, &f, &w->look_cost);
+        r = run_pass(w, &p, &f, &cost);
+        *(f.bound ? &w->bound_cost : &w->look_cost) = cost;
+        if (f.bound)
+                w->bound_due = begin + spacing(w, cost);
         w->stats.looks++;
         w->stats.last_look_usec = now_usec(CLOCK_MONOTONIC) - begin;
         watch_report_owners(w, &p);
@@ -99,7 +113,7 @@ int watch_look(Watch *w)
 
 int watch_sweep(Watch *w)
 {
-        PassFilters f = { w->tcp_look, w->udp_look, w->tcp_connections };
+        PassFilters f = { w->tcp_look, w->udp_look, w->tcp_connections, true };
         uint64_t begin = now_usec(CLOCK_MONOTONIC), cost;
         Pass p;
         int r;
@@ -111,11 +125,11 @@ int watch_sweep(Watch *w)
         w->stats.sweeps++;
         w->stats.dropped = p.n_dropped;
         w->stats.last_sweep_usec = now_usec(CLOCK_MONOTONIC) - begin;
-        w->stats.sweep_interval_usec =
-                MAX_OF(w->config->daemon.scan_interval_usec,
-                       cost * 100 / MAX_OF(w->config->daemon.scan_budget_percent, 1u));
+        w->stats.sweep_interval_usec = spacing(w, cost);
         w->sweep_due = now_usec(CLOCK_MONOTONIC) + w->stats.sweep_interval_usec;
         w->sweep_allowed = now_usec(CLOCK_MONOTONIC) + COST_FACTOR * cost;
+        if (w->bound_cost == 0)
+                w->bound_cost = cost; /* not more than that */
         if (r >= 0)
                 watch_tell_trouble(w, TROUBLE_LOST, 0);
         watch_report_owners(w, &p);
@@ -159,7 +173,7 @@ static int verify(Watch *w)
                 if (r < 0)
                         return r;
         }
-        f = (PassFilters){ tcp, udp, tcp };
+        f = (PassFilters){ tcp, udp, tcp, true };
         r = run_pass(w, &p, &f, &cost);
         pass_done(&p);
         w->verify_allowed = now_usec(CLOCK_MONOTONIC) + COST_FACTOR * cost;
@@ -279,7 +293,7 @@ static void move_on(Watch *w, const Config *c)
                 const OwnerSeen *o = w->owners + i;
 
                 if (translate(c, o->reservation, o->endpoint, o->port, &r, &e))
-                        w->owners[kept++] = (OwnerSeen){ r, e, o->port };
+                        w->owners[kept++] = (OwnerSeen){ r, e, o->port, o->bound_only };
         }
         w->n_owners = kept;
         if (kept > 0)

@@ -3,7 +3,8 @@
 
 /* The watch layer: who is on our ports.
  *
- * Tier 1, each ScanIntervalSec=: TCP listeners and bound-inactive sockets, UDP. Tier 2: every
+ * Tier 1, each ScanIntervalSec=: TCP listeners, UDP, and bound-inactive sockets where the budget allows: the kernel walks every port in
+ * use for those (about 1 ms for a thousand sockets). Tier 2: every
  * connection, at start, after drift and as ScanBudgetPercent= allows. Destroy events end collisions
  * and wake claims. One Collision per socket and reserved endpoint; begin once, end once, the end
  * only after a second look. At most 1,000 collisions are kept a reservation, the rest counted. */

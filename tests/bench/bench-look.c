@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One look of the watch (listeners, bound sockets, UDP) against the bare dumps of the same states that read each datagram and look at
- * nothing: in an empty namespace, and among as many connections as the machine's limits allow, at most 200,000 or
- * PORTRESERVED_BENCH_SOCKETS. A sweep of all of them beside the dump of all, too. */
+/* A look of the watch (listeners, UDP), one with bound sockets, and a sweep, each against the bare dumps of the same states that read
+ * each datagram and look at nothing: in an empty namespace, and among as many connections as the machine's limits allow, at most
+ * 200,000 or PORTRESERVED_BENCH_SOCKETS. */
 
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "daemon/watch/watch.h"
+#include "daemon/watch/watch-private.h"
 #include "kernel/netlink.h"
 
 #define ROUNDS         11
@@ -29,7 +29,7 @@
 #define SOCKETS_WANTED 200000ul
 #define N_RESERVED     1000u
 
-static double now_usec(void)
+static double now_precise(void)
 {
         struct timespec ts;
 
@@ -82,50 +82,59 @@ static void bare_dump(int fd, int family, int protocol, uint32_t states)
         }
 }
 
-static double bare(int fd, uint32_t tcp_states, bool udp)
+static double bare(int fd, uint32_t tcp_states)
 {
         static const int families[] = { AF_INET, AF_INET6 };
-        double begin = now_usec();
+        double begin = now_precise();
 
         for (size_t i = 0; i < ELEMENTSOF(families); i++) {
                 bare_dump(fd, families[i], IPPROTO_TCP, tcp_states);
-                if (udp)
-                        bare_dump(fd, families[i], IPPROTO_UDP, SOCK_DIAG_ALL);
+                bare_dump(fd, families[i], IPPROTO_UDP, SOCK_DIAG_ALL);
         }
-        return now_usec() - begin;
+        return now_precise() - begin;
+}
+
+typedef struct Scan {
+        const char *name;
+        uint32_t states; /* of TCP */
+        bool bound, sweep;
+} Scan;
+
+static double ours(Watch *w, const Scan *s)
+{
+        double begin = now_precise();
+
+        /* Else they are asked for as the budget allows only. */
+        w->bound_due = s->bound ? 0 : UINT64_MAX;
+        (void) (s->sweep ? watch_sweep(w) : watch_look(w));
+        return now_precise() - begin;
 }
 
 static void measure(Watch *w, unsigned long n_sockets)
 {
-        double ours[ROUNDS], floor[ROUNDS], look, look_floor, sweep, sweep_floor;
+        static const Scan scans[] = {
+                { "look", SOCK_DIAG_STATE(SOCKET_LISTEN), false, false },
+                { "look with bound sockets", SOCK_DIAG_LISTENERS, true, false },
+                { "sweep", SOCK_DIAG_ALL, true, true },
+        };
         int fd;
 
         if (netlink_open(0, 0, 0, &fd, NULL) < 0)
                 exit(1);
-        for (unsigned i = 0; i < ROUNDS; i++) {
-                double begin = now_usec();
+        for (size_t k = 0; k < ELEMENTSOF(scans); k++) {
+                double mine[ROUNDS], floor[ROUNDS], a, b;
 
-                (void) watch_look(w);
-                ours[i] = now_usec() - begin;
-                floor[i] = bare(fd, SOCK_DIAG_LISTENERS, true);
+                for (unsigned i = 0; i < ROUNDS; i++) {
+                        mine[i] = ours(w, scans + k);
+                        floor[i] = bare(fd, scans[k].states);
+                }
+                a = median(mine);
+                b = median(floor);
+                printf("%s at %lu sockets: %.2f (ours: %.0f us, floor: %.0f us)\n", scans[k].name,
+                       n_sockets, a / b, a, b);
+                (void) fflush(stdout);
         }
-        look = median(ours);
-        look_floor = median(floor);
-        for (unsigned i = 0; i < ROUNDS; i++) {
-                double begin = now_usec();
-
-                (void) watch_sweep(w);
-                ours[i] = now_usec() - begin;
-                floor[i] = bare(fd, SOCK_DIAG_ALL, true);
-        }
-        sweep = median(ours);
-        sweep_floor = median(floor);
         close(fd);
-        printf("look at %lu sockets: %.2f (ours: %.0f us, floor: %.0f us)\n", n_sockets,
-               look / look_floor, look, look_floor);
-        printf("sweep of %lu sockets: %.2f (ours: %.0f us, floor: %.0f us)\n", n_sockets,
-               sweep / sweep_floor, sweep, sweep_floor);
-        (void) fflush(stdout);
 }
 
 static bool make_listeners(void)
