@@ -11,13 +11,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(f)      __attribute__((cleanup(f)))
-#define _printf_(a, b)    __attribute__((format(printf, a, b)))
-#define _unused_          __attribute__((unused))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+#define _unused_       __attribute__((unused))
 
-#define ELEMENTSOF(x)     (sizeof(x) / sizeof((x)[0]))
-#define MAX_OF(a, b)      ((a) > (b) ? (a) : (b))
-#define MIN_OF(a, b)      ((a) < (b) ? (a) : (b))
+#define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
+#define MAX_OF(a, b)  ((a) > (b) ? (a) : (b))
+#define MIN_OF(a, b)  ((a) < (b) ? (a) : (b))
 
 #define TAKE_PTR(p)                                                                                \
         ({                                                                                         \

@@ -16,8 +16,9 @@ int parse_bool(const char *s, bool *ret)
                 const char *word;
                 bool value;
         } words[] = {
-                { "yes", true }, { "true", true },   { "on", true },   { "1", true },  { "y", true },  { "t", true },
-                { "no", false }, { "false", false }, { "off", false }, { "0", false }, { "n", false }, { "f", false },
+                { "yes", true },  { "true", true }, { "on", true },  { "1", true },
+                { "y", true },    { "t", true },    { "no", false }, { "false", false },
+                { "off", false }, { "0", false },   { "n", false },  { "f", false },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
@@ -56,11 +57,25 @@ int parse_timespan(const char *s, uint64_t *ret_usec)
                 const char *unit;
                 uint64_t usec;
         } units[] = {
-                { "us", 1 },          { "usec", 1 },        { "ms", 1000 },        { "msec", 1000 },
-                { "s", 1000000 },     { "sec", 1000000 },   { "second", 1000000 }, { "seconds", 1000000 },
-                { "m", 60000000 },    { "min", 60000000 },  { "minute", 60000000 }, { "minutes", 60000000 },
-                { "h", 3600000000 },  { "hr", 3600000000 }, { "hour", 3600000000 }, { "hours", 3600000000 },
-                { "d", 86400000000 }, { "day", 86400000000 }, { "days", 86400000000 },
+                { "us", 1 },
+                { "usec", 1 },
+                { "ms", 1000 },
+                { "msec", 1000 },
+                { "s", 1000000 },
+                { "sec", 1000000 },
+                { "second", 1000000 },
+                { "seconds", 1000000 },
+                { "m", 60000000 },
+                { "min", 60000000 },
+                { "minute", 60000000 },
+                { "minutes", 60000000 },
+                { "h", 3600000000 },
+                { "hr", 3600000000 },
+                { "hour", 3600000000 },
+                { "hours", 3600000000 },
+                { "d", 86400000000 },
+                { "day", 86400000000 },
+                { "days", 86400000000 },
         };
         uint64_t sum = 0;
         bool any = false;

@@ -3,24 +3,24 @@
 
 /* Names of files under RUNTIME and STATE, in one place. */
 
-#define RUNTIME_DIR_DEFAULT   "/run/portreserved"
-#define STATE_DIR_DEFAULT     "/var/lib/portreserved"
-#define CONFIG_FILE_DEFAULT   "/etc/portreserved.conf"
+#define RUNTIME_DIR_DEFAULT "/run/portreserved"
+#define STATE_DIR_DEFAULT   "/var/lib/portreserved"
+#define CONFIG_FILE_DEFAULT "/etc/portreserved.conf"
 
-#define RUNTIME_CONTROL       "control"      /* D-Bus, peer to peer */
-#define RUNTIME_HANDOVER      "handover"     /* SOCK_SEQPACKET, 0600 */
-#define RUNTIME_STATE         "state.json"
-#define RUNTIME_APPLIED       "applied.conf"
-#define RUNTIME_OURS          "ours"         /* what of the kernel's list is ours */
-#define RUNTIME_REWRITE       "rewrite"      /* what a rewrite of the list that was cut short has to leave */
-#define RUNTIME_ALERTS        "alerts"
-#define RUNTIME_LOCK          "lock"         /* one daemon a runtime directory */
+#define RUNTIME_CONTROL  "control"  /* D-Bus, peer to peer */
+#define RUNTIME_HANDOVER "handover" /* SOCK_SEQPACKET, 0600 */
+#define RUNTIME_STATE    "state.json"
+#define RUNTIME_APPLIED  "applied.conf"
+#define RUNTIME_OURS     "ours"    /* what of the kernel's list is ours */
+#define RUNTIME_REWRITE  "rewrite" /* what a rewrite of the list that was cut short has to leave */
+#define RUNTIME_ALERTS   "alerts"
+#define RUNTIME_LOCK     "lock" /* one daemon a runtime directory */
 
 /* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the reservations' names, each
  * ended by NUL. Reply: "ok" or "error TEXT" without NUL. */
-#define HANDOVER_MESSAGE_MAX  4096
+#define HANDOVER_MESSAGE_MAX 4096
 
 /* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME, which is removed when the daemon
  * has stopped. Request: unit names, each ended by NUL, to start where they have failed. No reply. */
-#define ACT_SOCKET            "/run/portreserved-act"
-#define ACT_MESSAGE_MAX       4096
+#define ACT_SOCKET      "/run/portreserved-act"
+#define ACT_MESSAGE_MAX 4096

@@ -109,7 +109,7 @@ static int parse_service(const char *name, int only, const ConfigOps *ops, Endpo
         if (n == 0)
                 return refuse(mistake,
                               "\"" WORD "\" is no port, and no service in /etc/services; write N, "
-                                        "N-M or a known name, with /tcp, "
+                              "N-M or a known name, with /tcp, "
                               "/udp or neither",
                               name);
         *ret_n = n;
@@ -148,7 +148,7 @@ int endpoint_parse_ports(const char *item, const ConfigOps *ops, Endpoint ret[st
         if (strchr(word, ':') || strchr(word, '['))
                 return refuse(mistake,
                               "\"" WORD "\" is an address; write it in a line of its own, as "
-                                        "ListenStream= or ListenDatagram=",
+                              "ListenStream= or ListenDatagram=",
                               word);
 
         /* Names may begin with a digit and contain "-" ("3com-tsmux"): a number is what has nothing
@@ -173,24 +173,24 @@ static int check_kind(const char *value, char *mistake)
         if (value[0] == '/')
                 return refuse(mistake,
                               "\"" WORD "\" is a path, and there is no port in it to reserve; put "
-                                        "it into a .socket unit of your own",
+                              "it into a .socket unit of your own",
                               value);
         if (value[0] == '@')
                 return refuse(mistake,
                               "\"" WORD "\" is an abstract socket, and there is no port in it to "
-                                        "reserve; put it into a .socket "
+                              "reserve; put it into a .socket "
                               "unit of your own",
                               value);
         if (strncmp(value, "vsock", 5) == 0)
                 return refuse(mistake,
                               "\"" WORD "\" is a VSOCK address, which has no TCP or UDP port; put "
-                                        "it into a .socket unit of your "
+                              "it into a .socket unit of your "
                               "own",
                               value);
         if (strchr(value, '/'))
                 return refuse(mistake,
                               "\"" WORD "\" has a protocol; ListenStream= is TCP and "
-                                        "ListenDatagram= UDP: write the port alone",
+                              "ListenDatagram= UDP: write the port alone",
                               value);
         if (strpbrk(value, " \t,"))
                 return refuse(mistake,
@@ -223,7 +223,7 @@ static int parse_bracketed(char *s, Endpoint *e, char *mistake)
                 if (scope || strchr(s, '%'))
                         return refuse(mistake,
                                       "\"" WORD "\" is no IPv6 address, or there is no such "
-                                                "interface now; check both, or write the "
+                                      "interface now; check both, or write the "
                                       "address without \"%%\"",
                                       address);
                 return refuse(mistake, "\"" WORD "\" is no IPv6 address; write it as [::1]:80", s);
@@ -267,7 +267,7 @@ int endpoint_parse_listen(const char *value, int protocol, Endpoint *ret,
                 if (address_parse(word, &e.address) < 0 || e.address.family != AF_INET)
                         return refuse(mistake,
                                       "\"" WORD "\" is no address, and names are not looked up; "
-                                                "write it in numbers, as "
+                                      "write it in numbers, as "
                                       "127.0.0.1:80",
                                       word);
                 r = parse_port(colon, &e.port, mistake);

@@ -10,9 +10,9 @@
 #include "model/observation.h"
 
 typedef enum Kind {
-        KIND_NONE,      /* not reserved, or at an address that does not meet the endpoint's */
+        KIND_NONE, /* not reserved, or at an address that does not meet the endpoint's */
         KIND_HOLD,
-        KIND_LISTENER,  /* PID 1's, for the reservation */
+        KIND_LISTENER, /* PID 1's, for the reservation */
         KIND_OWNER,
         KIND_ACCEPTED,
         KIND_STALE,

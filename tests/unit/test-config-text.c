@@ -235,7 +235,7 @@ static void test_many_lines(void **state)
 
 static void expect_round_trip(const Config *c)
 {
-        _cleanup_(config_freep) Config *d = NULL, *e = NULL;
+        _cleanup_(config_freep) Config *d = NULL;
         _cleanup_(freep) char *text = NULL, *again = NULL;
         size_t size;
 
