@@ -680,11 +680,13 @@ static void test_memory_returns(void **state)
 {
         unsigned long pages;
 
-        assert_true(still_answers());
-        pages = resident_pages();
-        for (unsigned i = 0; i < 300; i++)
+        /* Allocators keep some 20 MiB to themselves, AddressSanitizer's above all; a leaked connection is 64 KiB. */
+        for (unsigned i = 0; i < 100; i++)
                 assert_true(still_answers());
-        assert_true(resident_pages() < pages + (8u << 20) / 4096u);
+        pages = resident_pages();
+        for (unsigned i = 0; i < 1000; i++)
+                assert_true(still_answers());
+        assert_true(resident_pages() < pages + (40u << 20) / 4096u);
 }
 
 int main(void)

@@ -347,6 +347,44 @@ static void test_owner(void **state)
         remove_cgroup("machine-x.scope");
 }
 
+static void write_file(const char *path, const char *text)
+{
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+}
+
+static void test_owner_alias(void **state)
+{
+        static const char *const cgroups[] = { "redis-server.service", "redis-server.socket",
+                                               "redis.service" };
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Reservation r = reservation("redis.service", UID_INVALID);
+        char directory[512], path[512];
+        bool pid1;
+
+        /* In this mount namespace only. */
+        assert_int_equal(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
+        assert_int_equal(mkdir("/run/systemd", 0755), 0);
+        assert_int_equal(mkdir("/run/systemd/system", 0755), 0);
+        write_file("/run/systemd/system/redis-server.service", "[Service]\nExecStart=/bin/true\n");
+        assert_int_equal(symlink("redis-server.service", "/run/systemd/system/redis.service"), 0);
+
+        assert_int_equal(identify_new(&i), 0);
+        for (size_t k = 0; k < ELEMENTSOF(cgroups); k++) {
+                Socket s = { .protocol = IPPROTO_TCP, .state = SOCKET_LISTEN, .inode = 1 };
+
+                make_cgroup(cgroups[k]);
+                cgroup_directory(cgroups[k], directory, path);
+                assert_int_equal(cgroup_map_id(identify_cgroups(i), path, &s.cgroup), 0);
+                assert_int_equal(owner_of(i, &r, &s, &pid1), TRI_YES);
+                remove_cgroup(cgroups[k]);
+        }
+        assert_int_equal(umount2("/run", MNT_DETACH), 0);
+}
+
 static void test_owner_unknown(void **state)
 {
         _cleanup_(identify_freep) Identify *i = NULL;
@@ -521,11 +559,12 @@ static int tear_down(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_ids),           cmocka_unit_test(test_root),
-                cmocka_unit_test(test_find_inode),    cmocka_unit_test(test_strange_name),
-                cmocka_unit_test(test_denied),        cmocka_unit_test(test_owner),
-                cmocka_unit_test(test_owner_unknown), cmocka_unit_test(test_owner_user),
-                cmocka_unit_test(test_owner_extra),   cmocka_unit_test(test_holder),
+                cmocka_unit_test(test_ids),         cmocka_unit_test(test_root),
+                cmocka_unit_test(test_find_inode),  cmocka_unit_test(test_strange_name),
+                cmocka_unit_test(test_denied),      cmocka_unit_test(test_owner),
+                cmocka_unit_test(test_owner_alias), cmocka_unit_test(test_owner_unknown),
+                cmocka_unit_test(test_owner_user),  cmocka_unit_test(test_owner_extra),
+                cmocka_unit_test(test_holder),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
