@@ -25,7 +25,7 @@
 
 /* The kernel audits a filter in quadratic time, at each dump; of listeners there are few, so a
  * coarse one will do. */
-#define LOOK_RUNS_MAX 256u
+#define LOOK_RUNS_MAX 64u
 #define VERIFY_DELAY  (10 * USEC_PER_MSEC)
 #define RETRY_DELAY   USEC_PER_SEC
 /* Looks and verifications never take more than a tenth of a CPU, whatever the interval says. */

@@ -126,7 +126,7 @@ static void test_automatic(void **state)
         _cleanup_(closep) int accepted = accept(listener, NULL, NULL);
         _cleanup_(closep) int any = listener_on("127.0.0.1", 0);
         _cleanup_(closep) int explicit = bound_on("127.0.0.1", SOCK_STREAM, 30001);
-        _cleanup_(closep) int udp = bound_on("127.0.0.1", SOCK_DGRAM, 30002);
+        _cleanup_(closep) _unused_ int udp = bound_on("127.0.0.1", SOCK_DGRAM, 30002);
         _cleanup_(closep) int udp_any = bound_on("127.0.0.1", SOCK_DGRAM, 0);
         uint16_t port = port_of(chosen);
 
@@ -175,7 +175,7 @@ static void test_time_wait(void **state)
 
 static void test_destroy_connected(void **state)
 {
-        _cleanup_(closep) int listener = listener_on("127.0.0.1", 30000);
+        _cleanup_(closep) _unused_ int listener = listener_on("127.0.0.1", 30000);
         _cleanup_(closep) int chosen = connected_to("127.0.0.1", SOCK_STREAM, 30000);
         _cleanup_(closep) int explicit = bound_on("127.0.0.1", SOCK_STREAM, 30001);
         _cleanup_(closep) int server = socket_for("127.0.0.1", SOCK_STREAM);
@@ -240,7 +240,8 @@ static void test_mapped(void **state)
 
 static void test_v6only(void **state)
 {
-        _cleanup_(closep) int only = socket_for("::", SOCK_STREAM), dual = listener_on("::", 30001);
+        _cleanup_(closep) _unused_ int only = socket_for("::", SOCK_STREAM),
+                                       dual = listener_on("::", 30001);
         Found f;
 
         set_option(only, IPPROTO_IPV6, IPV6_V6ONLY, 1);

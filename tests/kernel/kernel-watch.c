@@ -373,7 +373,7 @@ static void test_bound_only(void **state)
 /* Bound explicitly, then connected: no choice of the kernel's. */
 static void test_bound_and_connected(void **state)
 {
-        _cleanup_(closep) int peer = listener_on("127.0.0.1", PEER), squatter = -1;
+        _cleanup_(closep) _unused_ int peer = listener_on("127.0.0.1", PEER), squatter = -1;
         Fixture *f;
 
         need_cgroups();
