@@ -187,15 +187,19 @@ int config_parse_user(Config *c, const ConfigLine *l, const ConfigKey *k, void *
                       const char *value)
 {
         Reservation *r = base;
-        uid_t uid = UID_INVALID;
+        int n = 0;
 
-        if (*value && (!c->private->ops.user_id || c->private->ops.user_id(value, &uid) < 0))
-                return config_line_error(
-                        c, l,
-                        "there is no user \"%.64s\"; write the name or number of one that exists",
-                        value);
-        r->uid = uid;
-        return config_parse_text(c, l, k, base, value);
+        r->uid = UID_INVALID;
+        /* One that is not there is nobody, and stays the owner: without the line the port would be a service's, and perhaps be
+         * listened on for it. In applied.conf it has been said. */
+        if (*value && (!c->private->ops.user_id || c->private->ops.user_id(value, &r->uid) < 0) &&
+            !c->private->applied)
+                n = config_line_error(c, l,
+                                      "there is no user \"%.64s\", and nobody is given the ports; "
+                                      "write the name or number of one that "
+                                      "exists",
+                                      value);
+        return n < 0 ? n : config_parse_text(c, l, k, base, value);
 }
 
 static int pool_port_item(Config *c, const ConfigLine *l, const ConfigKey *k, void *base,

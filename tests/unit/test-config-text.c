@@ -352,6 +352,7 @@ static void test_random_round_trips(void **state)
                 "Hold=none",
                 "Hold=",
                 "User=alice",
+                "User=mallory",
                 "User=",
                 "Unit=x.service",
                 "Unit=",

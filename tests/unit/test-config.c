@@ -350,6 +350,19 @@ static void test_hold_rules(void **state)
         fixture_expect_error("[a]\nHold=listen\nUser=alice\nListenStream=1\n", 2, "needs a unit");
 }
 
+/* A user who is not there (yet) does not turn the port into a service's. */
+static void test_unknown_user(void **state)
+{
+        _cleanup_(config_freep) Config *c = fixture_parse("[a]\nUser=mallory\nListenStream=1\n");
+        const Reservation *a = config_find(c, "a");
+
+        assert_int_equal(c->n_errors, 1);
+        assert_null(a->unit);
+        assert_string_equal(a->user, "mallory");
+        assert_true(a->uid == UID_INVALID);
+        assert_int_equal(a->hold, HOLD_NONE);
+}
+
 static void test_socket_keys(void **state)
 {
         _cleanup_(config_freep) Config *c = fixture_parse(
@@ -556,6 +569,7 @@ int main(void)
                 cmocka_unit_test(test_sections),
                 cmocka_unit_test(test_mistake_costs_itself),
                 cmocka_unit_test(test_hold_rules),
+                cmocka_unit_test(test_unknown_user),
                 cmocka_unit_test(test_socket_keys),
                 cmocka_unit_test(test_no_effect_yet),
                 cmocka_unit_test(test_overlaps),
