@@ -14,6 +14,7 @@
 #include "ctl/child.h"
 #include "ctl/output.h"
 #include "ctl/units.h"
+#include "kernel/runtime.h"
 
 #define LOADED_DIRECTORY "/run/systemd/generator"
 
@@ -130,6 +131,12 @@ static Exit follow(const Ctl *c, const UnitsDiff *diff, json_t *result)
         return e;
 }
 
+/* Units are generated for the daemon of the host only; another one, in a directory of its own, has none. */
+static bool is_pid1_concerned(const Ctl *c)
+{
+        return strcmp(c->runtime_dir, RUNTIME_DIR_DEFAULT) == 0 || getenv(GENERATOR_ENVIRONMENT);
+}
+
 Exit generated_follow(const Ctl *c, json_t *result)
 {
         _cleanup_(units_diff_done) UnitsDiff diff = {};
@@ -140,7 +147,7 @@ Exit generated_follow(const Ctl *c, json_t *result)
             json_object_set_new(result, "started", json_array()) < 0 ||
             json_object_set_new(result, "waiting", json_array()) < 0)
                 return fail(c, EXIT_FAILED, "out of memory");
-        if (sd_booted() <= 0)
+        if (sd_booted() <= 0 || !is_pid1_concerned(c))
                 return EXIT_OK;
 
         r = compare_units(&diff);

@@ -56,8 +56,15 @@ static void say_diagnostics(const Ctl *c, const json_t *state, const char *key, 
         size_t i;
 
         json_array_foreach(get_array(state, key), i, d)
-                say(c, "%12s: %s:%lld: %s", i == 0 ? label : "", get_text(d, "file"),
-                    (long long) get_number(d, "line"), get_text(d, "message"));
+        {
+                json_int_t line = get_number(d, "line");
+                char number[24] = "";
+
+                if (line > 0) /* else it is about the file as a whole */
+                        (void) snprintf(number, sizeof(number), ":%lld", (long long) line);
+                say(c, "%12s: %s%s: %s", i == 0 ? label : "", get_text(d, "file"), number,
+                    get_text(d, "message"));
+        }
 }
 
 static void say_daemon(const Ctl *c, const json_t *state)
