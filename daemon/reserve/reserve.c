@@ -48,7 +48,7 @@ struct Reserve {
 
         Drift drift;
         int error;
-        uint64_t retry; /* how long to wait after the next failure */
+        uint64_t retry; /* how long was waited after the last failure */
 
         int inotify_fd;
         sd_event_source *inotify_source;
@@ -168,6 +168,13 @@ static int wake_at(Reserve *r, uint64_t usec)
         return sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
 }
 
+/* How long to wait after this failure. */
+static uint64_t back_off(Reserve *r)
+{
+        r->retry = MIN_OF(MAX_OF(2 * r->retry, RETRY_MIN_USEC), RETRY_MAX_USEC);
+        return r->retry;
+}
+
 /* One pass: reads the list, finds drift, adds, removes. 0, or the error that keeps the list from
  * being as it should; *ret_wake is when to come back. at_once: do not wait where somebody fights.
  */
@@ -201,9 +208,9 @@ static int sync_pass(Reserve *r, bool at_once, uint64_t *ret_wake)
                 return q;
 
         k = remove_surplus(r);
-        /* Somebody has the file open. What is ours is in it; the rest leaves a little later. */
+        /* Somebody keeps the file open. What is ours is in it; the rest leaves a little later. */
         if (k == -EAGAIN) {
-                *ret_wake = now + RETRY_MIN_USEC;
+                *ret_wake = now + back_off(r);
                 return 0;
         }
         return k;
@@ -221,9 +228,11 @@ static int sync_list(Reserve *r, bool at_once)
         watch_path(r, r->directory, IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
         update_foreign(r);
 
-        if (wake == 0) {
-                r->retry = q < 0 ? MIN_OF(MAX_OF(2 * r->retry, RETRY_MIN_USEC), RETRY_MAX_USEC) : 0;
-                wake = now_usec() + (q < 0 ? r->retry : REREAD_USEC);
+        if (wake == 0 && q < 0) {
+                wake = now_usec() + back_off(r);
+        } else if (wake == 0) {
+                wake = now_usec() + REREAD_USEC;
+                r->retry = 0;
         }
         /* That somebody has the file open just now is not worth a word until it lasts. */
         if (q != -EAGAIN || r->retry >= USEC_PER_SEC)

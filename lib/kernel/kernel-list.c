@@ -11,10 +11,12 @@
  * two ORs at the same instant can lose a port of each other's, since the kernel ORs word by word
  * without a lock.
  *
- * So every change is made under a write lease on the open file (fcntl(2), F_SETLEASE): it is
- * granted only while nobody else has the file open, and open() of others waits until we close.
- * Adding goes ahead without one after some tries, since the race is one of nanoseconds; removing
- * does not. */
+ * So every change is made under a write lease on the open file (fcntl(2), F_SETLEASE): it is granted
+ * only while nobody else has the file open, and open() of others waits until we close. Adding goes
+ * ahead without one after some tries, since the race is one of nanoseconds; removing does not. Nothing
+ * keeps out who writes through another mount of procfs (of a container that shares our network, say):
+ * there the file is another inode.
+ */
 
 #include "kernel/kernel-list.h"
 
@@ -33,7 +35,7 @@
 #define READ_SIZE (256u * 1024u)
 /* Tries to open or lease the file, some 10 ms in all; and tries of a whole change. */
 #define LEASE_TRIES 32u
-#define TRIES       8u
+#define TRIES       4u
 
 /* Some 50 to 500 microseconds, never the same twice, so that two who wait for each other part. */
 static void nap(void)

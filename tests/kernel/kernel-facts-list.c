@@ -4,6 +4,7 @@
  * kernel that behaves otherwise fails here first. */
 
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -242,6 +243,42 @@ static void test_writing_needs_capability(void **state)
         list_replace("1");
 }
 
+static void writes_through_other_mount(void *userdata)
+{
+        char directory[] = "/tmp/proc-test.XXXXXX", path[128];
+        int fd;
+
+        child_require(unshare(CLONE_NEWNS) == 0);
+        child_require(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+        child_require(mkdtemp(directory));
+        child_require(mount("proc", directory, "proc", 0, NULL) == 0);
+        snprintf(path, sizeof(path), "%s/sys/net/ipv4/ip_local_reserved_ports", directory);
+        fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        child_require(fd >= 0);
+        child_require(pwrite(fd, "300", 3, 1) == 3);
+        close(fd);
+        child_require(umount(directory) == 0);
+        child_require(rmdir(directory) == 0);
+}
+
+/* The list is one, the file is not: neither inotify nor a lease knows of it. Hence the slow re-read. */
+static void test_other_mount(void **state)
+{
+        _cleanup_(closep) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), lease = -1;
+
+        list_replace("1");
+        assert_true(inotify_add_watch(fd, KERNEL_LIST_PATH, IN_MODIFY) >= 0);
+        lease = open_list(O_RDWR);
+        assert_int_equal(fcntl(lease, F_SETSIG, SIGURG), 0);
+        assert_int_equal(fcntl(lease, F_SETLEASE, F_WRLCK), 0);
+        child_wait(child_start(writes_through_other_mount, NULL));
+        assert_int_equal(fcntl(lease, F_GETLEASE), F_WRLCK);
+        assert_int_equal(fcntl(lease, F_SETLEASE, F_UNLCK), 0);
+        assert_false(has_event(fd));
+        close(TAKE_FD(lease));
+        assert_list("1,300\n");
+}
+
 /* Returns the port that bind() gave, or -errno. */
 static int try_bind(int type, uint16_t port)
 {
@@ -294,6 +331,7 @@ int main(void)
                 cmocka_unit_test(test_empty_write),
                 cmocka_unit_test(test_inotify),
                 cmocka_unit_test(test_lease),
+                cmocka_unit_test(test_other_mount),
                 cmocka_unit_test_teardown(test_lease_needs_capability, as_root),
                 cmocka_unit_test_teardown(test_writing_needs_capability, as_root),
                 cmocka_unit_test(test_what_it_does),
