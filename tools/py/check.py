@@ -189,7 +189,25 @@ def install(stage):
     return stage.pytest("tests/install", env={"PORTRESERVED_BUILD": stage.build("debug")})
 
 
+def need_container(stage):
+    status = stage.run([PYTHON, "-B", "tools/py/probe_container.py"], 600)
+    if status == 77:
+        raise Missing(command.tail(stage.log, 1))
+    if status != 0:
+        raise Broken("no container boots here")
+
+
+def demo(stage):
+    """It checks what it tells."""
+    need_container(stage)
+    stage.must(["tools/demo"], 900, {"DEMO_PAUSE": "0"})
+    counted = Results()
+    counted.passed = [line.strip("= ") for line in command.tail(stage.log).splitlines() if line.startswith("=== Part")]
+    return counted
+
+
 def container(stage):
+    need_container(stage)
     return stage.pytest("tests/container", env={"PORTRESERVED_BUILD": stage.build("debug")})
 
 
@@ -216,6 +234,7 @@ STAGES = [
     (fuzz, True, "libFuzzer from the corpora, some seconds a target"),
     (qemu, True, "the kernel tests and the daemon under Debian's own kernel"),
     (container, True, "a booted systemd with real servers"),
+    (demo, True, "tools/demo without its pauses"),
 ]
 
 

@@ -13,13 +13,13 @@ PORT, WEB = 48121, 8080
 CONFIG = f"""[nginx]
 Ports={PORT}/tcp
 Hold=bound
-
+"""
+MORE = f"""
 [lighttpd]
 ListenStream={WEB}
 """
 NGINX = f"""server {{
     listen {PORT};
-    listen [::]:{PORT};
     location / {{ return 200 "nginx is here\\n"; }}
 }}
 """
@@ -89,7 +89,7 @@ def tell(n, h):
     said = h.run("journalctl --quiet --output=cat --unit=nginx | grep --max-count=1 'bind()'")
     n.true("Address already in use" in said, "its log says why, and no name")
 
-    n.say("Two sections in one file, and portreserved is enabled.")
+    n.say("Three lines in a file, and portreserved is enabled.")
     h.machine.write("/etc/portreserved.conf", CONFIG)
     h.run("cat /etc/portreserved.conf")
     h.run("systemctl enable --quiet --now portreserved")
@@ -129,11 +129,14 @@ def tell(n, h):
     n.command("journalctl --quiet --output=cat --unit=taker", "\n".join(line for line in said.splitlines() if line.startswith(("tries", "won"))))
     n.true("tries" in said and "won" not in said, "no attempt has won")
 
-    n.say("nginx starts again: the daemon makes room for it, and for nobody else.")
+    n.say("nginx starts again: the daemon makes room for it as it starts.")
     h.run("systemctl start nginx")
     n.true(h.run(f"curl --silent http://127.0.0.1:{PORT}/") == "nginx is here\n", "nginx answers again")
 
-    n.say("lighttpd has a ListenStream= line: its socket is there from boot on, and the first client starts it.")
+    n.say("lighttpd can take its sockets from systemd. So its section says ListenStream=, and the first client starts it.")
+    h.machine.write("/etc/portreserved.conf", CONFIG + MORE)
+    h.run("tail -n 2 /etc/portreserved.conf")
+    h.run("portreservectl reload")
     n.true(not h.active("lighttpd.service"), "lighttpd does not run")
     h.run("systemctl is-active lighttpd.service portreserved-lighttpd.socket")
     n.true(h.run(f"curl --silent http://127.0.0.1:{WEB}/") == "lighttpd is here\n", "the first client is answered")
