@@ -212,6 +212,34 @@ static int judge_all(const Judge *j, Findings *f)
         return 0;
 }
 
+/* A hold of ours that the kernel does not list (bound only, before 6.8): as the daemon published it. */
+static int add_unseen_hold(const Judge *j, Findings *f)
+{
+        const json_t *ep = ours_published(&j->ours, f->protocol, f->port);
+        Holder h;
+        json_t *holder;
+
+        if (f->look.sees_bound || !ours_holds(ep))
+                return 0;
+        holder_init(&h);
+        h.kind = KIND_HOLD;
+        h.pid = j->ours.pid;
+        h.socket.protocol = f->protocol;
+        h.socket.state = SOCKET_CLOSE;
+        h.socket.local_port = f->port;
+        if (address_parse(get_text(ep, "address"), &h.socket.local) < 0)
+                h.socket.local.family = AF_INET6; /* "*": [::] */
+
+        holder = json_from_holder(&h);
+        if (!holder || json_array_append_new(f->holders, holder) < 0)
+                return -ENOMEM;
+        if (!f->worst || f->would_bind < WOULD_BIND_WITH_REUSEADDR) {
+                f->worst = holder;
+                f->would_bind = WOULD_BIND_WITH_REUSEADDR;
+        }
+        return 0;
+}
+
 static int look_and_judge(const Config *config, const json_t *state, Findings *f)
 {
         _cleanup_(identify_freep) Identify *identify = NULL;
@@ -234,7 +262,10 @@ static int look_and_judge(const Config *config, const json_t *state, Findings *f
         if (r < 0)
                 return r;
         f->holders = json_array();
-        return f->holders ? judge_all(&j, f) : -ENOMEM;
+        if (!f->holders)
+                return -ENOMEM;
+        r = judge_all(&j, f);
+        return r < 0 ? r : add_unseen_hold(&j, f);
 }
 
 Exit findings_gather(const Ctl *c, Findings *f)

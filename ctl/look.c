@@ -80,6 +80,7 @@ int look_take(int protocol, uint16_t port, Look *ret)
         for (size_t i = 0; i < l.n; i++)
                 if (look_listener(&l, &l.sockets[i]))
                         l.sockets[i].automatic = TRI_NO;
+        l.sees_bound = protocol != IPPROTO_TCP || sock_diag_has_bound_inactive(diag) > 0;
         *ret = l;
         l = (Look){};
         return 0;

@@ -3,6 +3,7 @@
 
 /* The sockets on one port, now. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,7 +15,8 @@
 typedef struct Look {
         Socket *sockets; /* listeners first, then those bound only, then connections */
         size_t n, n_allocated;
-        size_t dropped; /* beyond LOOK_MAX they are only counted */
+        size_t dropped;  /* beyond LOOK_MAX they are only counted */
+        bool sees_bound; /* sockets that are bound only are among them; for TCP since kernel 6.8 */
 } Look;
 
 /* Needs no privileges. -errno of sock_diag. */

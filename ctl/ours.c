@@ -13,32 +13,37 @@
 
 #define UNIT "portreserved.service"
 
-/* The state that the daemon gives for an endpoint on that port, or NULL. */
-static const char *published_state(const json_t *state, const Socket *s)
+const json_t *ours_published(const Ours *o, int protocol, uint16_t port)
 {
         const json_t *reservation, *ep;
         size_t i, j;
 
-        json_array_foreach(get_array(state, "list"), i, reservation) json_array_foreach(
+        json_array_foreach(get_array(o->state, "list"), i, reservation) json_array_foreach(
                 get_array(reservation, "endpoints"), j,
-                ep) if (strcmp(get_text(ep, "protocol"), protocol_to_string(s->protocol)) == 0 &&
-                        get_number(ep, "port") <= s->local_port &&
-                        get_number(ep, "last") >= s->local_port) return get_text(ep, "state");
+                ep) if (strcmp(get_text(ep, "protocol"), protocol_to_string(protocol)) == 0 &&
+                        get_number(ep, "port") <= port && get_number(ep, "last") >= port) return ep;
         return NULL;
 }
 
-/* For those who may not read the daemon's fds: a socket of its user that is as the daemon says its
- * hold there is. */
+bool ours_holds(const json_t *ep)
+{
+        const char *state = get_text(ep, "state");
+
+        return strcmp(state, "exclusive") == 0 || strcmp(state, "sharing") == 0 ||
+               strcmp(state, "in-use") == 0;
+}
+
+/* For those who may not read the daemon's fds: a socket of its user that is as the daemon says its hold there is. */
 static bool is_as_published(const Ours *o, const Socket *s)
 {
-        const char *state = published_state(o->state, s);
-        bool listens = s->state == SOCKET_LISTEN;
+        const json_t *ep = ours_published(o, s->protocol, s->local_port);
+        bool listens = strcmp(get_text(ep, "state"), "listening") == 0;
         struct stat st;
         char path[64];
 
-        if (!state || strcmp(state, "none") == 0 || strcmp(state, "pending") == 0)
+        if (!listens && !ours_holds(ep))
                 return false;
-        if (listens != (strcmp(state, "listening") == 0 && s->protocol == IPPROTO_TCP))
+        if ((s->state == SOCKET_LISTEN) != (listens && s->protocol == IPPROTO_TCP))
                 return false;
         (void) snprintf(path, sizeof(path), "/proc/%d", (int) o->pid);
         return stat(path, &st) >= 0 && st.st_uid == s->uid;

@@ -16,4 +16,10 @@ typedef struct Ours {
         CgroupMap *cgroups;
 } Ours;
 
+/* The EP with that port as the daemon published it, borrowed; NULL: none. */
+const json_t *ours_published(const Ours *o, int protocol, uint16_t port);
+
+/* Does that EP's state say that we have a socket there that does not listen? */
+bool ours_holds(const json_t *ep);
+
 bool ours_has(const Ours *o, const Socket *s);

@@ -22,7 +22,10 @@ static bool unguarded(const Findings *f)
 /* Of a port that nobody has now. */
 static void put_free(FILE *f, const Findings *d)
 {
-        fputs("nobody has it, a server can bind it", f);
+        fputs(d->look.sees_bound ? "nobody has it, a server can bind it"
+                                 : "nobody is seen on it; this kernel does not list sockets that "
+                                   "are bound only",
+              f);
         if (!unguarded(d))
                 return;
         fprintf(f,

@@ -243,8 +243,9 @@ def assert_prediction(found, address="127.0.0.1"):
 
 def test_why_free(ctl):
     found = why(ctl, 22)
+    assert found.pop("reason").startswith("nobody ")  # has it; before 6.8, where the kernel does not list all: is seen on it
     assert found == {"port": 22, "protocol": "tcp", "declared": None, "ephemeral": False, "reserved": False, "holders": [],
-                     "would_bind": "yes", "reason": "nobody has it, a server can bind it", "remedy": []}
+                     "would_bind": "yes", "remedy": []}
     assert_prediction(found)
 
 
