@@ -560,6 +560,46 @@ static void test_lost_events(void **state)
         assert_int_equal(f->n_degraded, 1);
 }
 
+/* A look that does not ask for bound sockets says nothing of those who only bound. */
+static void test_bound_out_of_sight(void **state)
+{
+        _cleanup_(closep) int owner = -1, squatter = -1;
+        Fixture *f;
+
+        need_cgroups();
+        f = start(state, "[web]\nPorts=31000/tcp\n[other]\nPorts=31001/tcp\n");
+        if (!watch_stats(f->watch)->bound_inactive) {
+                print_message("kernel without TCP_BOUND_INACTIVE (6.8)\n");
+                skip();
+        }
+        enter("web.service");
+        owner = bound_on("127.0.0.1", SOCK_STREAM, 31000);
+        enter("thief.service");
+        squatter = bound_on("127.0.0.1", SOCK_STREAM, 31001);
+        enter(NULL);
+        f->watch->bound_due = 0;
+        assert_int_equal(watch_look(f->watch), 0);
+        assert_int_equal(f->n_owner_bound, 1);
+        assert_int_equal(f->n_begin, 1);
+
+        close(owner);
+        owner = -1;
+        close(squatter);
+        squatter = -1;
+        for (unsigned i = 0; i < 3; i++) {
+                f->watch->bound_due = UINT64_MAX;
+                assert_int_equal(watch_look(f->watch), 0);
+        }
+        assert_int_equal(f->n_owner_bound, 4);
+        assert_int_equal(f->n_owner_gone, 0);
+        assert_int_equal(f->n_end, 0);
+
+        f->watch->bound_due = 0;
+        assert_int_equal(watch_look(f->watch), 0);
+        assert_int_equal(f->n_owner_gone, 1);
+        LOOP_UNTIL(f, f->n_end == 1);
+}
+
 /* Nobody makes us remember more than so many. */
 static void test_cap(void **state)
 {
@@ -632,13 +672,21 @@ static int group_teardown(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                WATCH_TEST(test_ephemeral), WATCH_TEST(test_stale),
-                WATCH_TEST(test_squatter),  WATCH_TEST(test_unknown),
-                WATCH_TEST(test_udp),       WATCH_TEST(test_bound_only),
-                WATCH_TEST(test_addresses), WATCH_TEST(test_owner),
-                WATCH_TEST(test_accepted),  WATCH_TEST(test_remains),
-                WATCH_TEST(test_apply),     WATCH_TEST(test_lost_events),
-                WATCH_TEST(test_cap),       WATCH_TEST(test_bound_and_connected),
+                WATCH_TEST(test_ephemeral),
+                WATCH_TEST(test_stale),
+                WATCH_TEST(test_squatter),
+                WATCH_TEST(test_unknown),
+                WATCH_TEST(test_udp),
+                WATCH_TEST(test_bound_only),
+                WATCH_TEST(test_addresses),
+                WATCH_TEST(test_owner),
+                WATCH_TEST(test_accepted),
+                WATCH_TEST(test_remains),
+                WATCH_TEST(test_apply),
+                WATCH_TEST(test_lost_events),
+                WATCH_TEST(test_cap),
+                WATCH_TEST(test_bound_and_connected),
+                WATCH_TEST(test_bound_out_of_sight),
         };
 
         return cmocka_run_group_tests(tests, group_setup, group_teardown);
