@@ -13,7 +13,7 @@ class Untrue(Exception):
 
 class Narrator:
     def __init__(self):
-        self.pause = float(os.environ.get("DEMO_PAUSE", "1"))
+        self.pause = float(os.environ.get("DEMO_PAUSE", "0.8"))
         self.bold, self.plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
         self.claims = 0
 
