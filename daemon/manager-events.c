@@ -234,6 +234,13 @@ static void on_collision_end(const Collision *c, uint64_t duration_usec, void *u
         start_failed_socket(m, c);
 }
 
+static void on_collision_changed(const Collision *c, void *userdata)
+{
+        Manager *m = userdata;
+
+        state_touch(m->state);
+}
+
 static void on_port_freed(int protocol, uint16_t port, void *userdata)
 {
         Manager *m = userdata;
@@ -276,6 +283,7 @@ const WatchOps manager_watch_ops = {
         .is_ours = on_watch_asks_ours,
         .begin = on_collision_begin,
         .end = on_collision_end,
+        .changed = on_collision_changed,
         .freed = on_port_freed,
         .owner = on_owner_seen,
         .degraded = on_watch_degraded,

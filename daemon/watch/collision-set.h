@@ -24,6 +24,7 @@ struct CollisionEntry {
         bool suspect;   /* missed once, or its destroy event came: the next pass that misses it ends
                            it */
         bool announced; /* begin was called */
+        bool changed;   /* in kind or state, since it was told */
 
         CollisionEntry *key_next, *endpoint_next;
         CollisionEntry *previous, *next; /* of all, oldest first */

@@ -145,6 +145,9 @@ static void update(CollisionEntry *x, const Socket *s, Kind kind)
 {
         Socket *known = &x->collision.holder.socket;
 
+        /* Many remains are one collision, and none of them speaks for all. */
+        if (x->cookie != 0 && (known->state != s->state || x->collision.holder.kind != kind))
+                x->changed = true;
         known->state = s->state;
         known->local = s->local;
         known->remote = s->remote;

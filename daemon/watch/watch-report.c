@@ -97,6 +97,9 @@ bool watch_conclude(Watch *w, const Pass *p)
                         x->suspect = true;
                 }
                 suspects = suspects || x->suspect;
+                if (x->changed && x->announced && w->ops.changed)
+                        w->ops.changed(&x->collision, w->userdata);
+                x->changed = false;
         }
         for (CollisionEntry *x = p->fresh, *next; x; x = next) {
                 next = x->next;

@@ -31,6 +31,8 @@ typedef struct WatchOps {
         void (*begin)(const Collision *c, void *userdata);
         /* duration in microseconds. */
         void (*end)(const Collision *c, uint64_t duration_usec, void *userdata);
+        /* The same collision, of another kind or state: what was a connection is stale. May be NULL. */
+        void (*changed)(const Collision *c, void *userdata);
         /* A socket on one of our ports was destroyed (any socket, the owner's included). */
         void (*freed)(int protocol, uint16_t port, void *userdata);
         /* After each tier-1 look, for each port that the owner was seen bound on at this look or

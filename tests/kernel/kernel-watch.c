@@ -32,7 +32,7 @@ typedef struct Fixture {
         Watch *watch;
         Config *config;
         Told told[EVENTS];
-        unsigned n_told, n_begin, n_end, n_freed, n_degraded, n_well;
+        unsigned n_told, n_begin, n_end, n_changed, n_freed, n_degraded, n_well;
         uint16_t freed;
         uint64_t ours; /* cookie */
         bool held;
@@ -72,6 +72,11 @@ static void on_end(const Collision *c, uint64_t duration_usec, void *userdata)
 {
         note(userdata, c, false);
         ((Fixture *) userdata)->n_end++;
+}
+
+static void on_changed(const Collision *c, void *userdata)
+{
+        ((Fixture *) userdata)->n_changed++;
 }
 
 static void on_freed(int protocol, uint16_t port, void *userdata)
@@ -133,6 +138,7 @@ static Fixture *start(void **state, const char *config)
                 .is_ours = on_is_ours,
                 .begin = on_begin,
                 .end = on_end,
+                .changed = on_changed,
                 .freed = on_freed,
                 .owner = on_owner,
                 .degraded = on_degraded,
@@ -222,6 +228,7 @@ static void test_ephemeral(void **state)
 
         settle(f);
         assert_int_equal(f->n_told, 1);
+        assert_int_equal(f->n_changed, 0);
         close_in_order(&served, &thief);
         LOOP_UNTIL(f, f->n_end > 0);
         assert_true(f->n_freed > 0);
@@ -251,6 +258,7 @@ static void test_stale(void **state)
         c = only_collision(f);
         assert_int_equal(c->holder.socket.state, SOCKET_TIME_WAIT);
         assert_int_equal(f->n_told, 1);
+        assert_true(f->n_changed > 0);
 
         n = watch_clear_remains(f->watch, c->endpoint, 31000);
         if (n == -EOPNOTSUPP) {
