@@ -24,7 +24,7 @@ static const char *const directories[] = { "/etc", "/run", "/usr/local/lib", "/u
 
 /* The file's text into c. Whatever keeps it from being read is a mistake at line 0. what is the
  * name in messages. -ENOENT, -ENOMEM. */
-static int read_file(Config *c, const char *path, const char *what)
+static int read_file(Config *c, const char *path, const char *what, int flags)
 {
         _cleanup_(closep) int fd = -1;
         _cleanup_(freep) char *text = NULL;
@@ -33,7 +33,7 @@ static int read_file(Config *c, const char *path, const char *what)
         int k;
 
         /* Not blocking: a FIFO without a writer must not keep the boot waiting. */
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
         if (fd < 0 || fstat(fd, &st) < 0) {
                 if (errno == ENOENT)
                         return -ENOENT;
@@ -136,7 +136,7 @@ static int read_drop_ins(Config *c, DropIns *d, size_t root_length)
 
                 if (i > 0 && strcmp(d->items[i].name, d->items[i - 1].name) == 0)
                         continue;
-                k = read_file(c, d->items[i].path, d->items[i].path + root_length);
+                k = read_file(c, d->items[i].path, d->items[i].path + root_length, 0);
                 if (k == -ENOENT)
                         k = config_error(
                                 c, d->items[i].path + root_length, 0,
@@ -158,7 +158,7 @@ static int read_search_path(Config *c, const char *root)
                 if ((size_t) snprintf(path, sizeof(path), "%s%s/%s", root, directories[i],
                                       FILE_NAME) >= sizeof(path))
                         return -ENAMETOOLONG;
-                k = read_file(c, path, path + strlen(root));
+                k = read_file(c, path, path + strlen(root), 0);
                 if (k != -ENOENT)
                         return k;
         }
@@ -184,7 +184,7 @@ int config_load(const ConfigPaths *paths, Config **ret)
                 k = collect(c, path, 0, &drop_ins);
                 path[strlen(path) - strlen(".d")] = 0;
                 if (k >= 0)
-                        k = read_file(c, path, main);
+                        k = read_file(c, path, main, 0);
         } else {
                 k = read_search_path(c, root);
                 for (unsigned i = 0; i < ELEMENTSOF(directories) && k >= 0; i++) {
@@ -213,7 +213,8 @@ int config_load_applied(const char *path, Config **ret)
         if (k < 0)
                 return k;
         config_allow_source(c);
-        k = read_file(c, path, path);
+        /* Its folder is the daemon's, and root reads it as well: no link of theirs shows pieces of other files in messages. */
+        k = read_file(c, path, path, O_NOFOLLOW);
         if (k >= 0)
                 k = config_finish(c);
         if (k < 0)

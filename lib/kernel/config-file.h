@@ -17,7 +17,7 @@ typedef struct ConfigPaths {
  * error entry too. -ENOMEM. */
 int config_load(const ConfigPaths *paths, Config **ret);
 
-/* Reads one file and no drop-ins, as for applied.conf (allows Source=). -ENOENT. */
+/* Reads one file and no drop-ins, as for applied.conf: allows Source=, follows no link. -ENOENT. */
 int config_load_applied(const char *path, Config **ret);
 
 /* Writes RUNTIME/applied.conf (0644), by rename. */

@@ -308,6 +308,16 @@ static void test_applied(void **state)
         assert_int_equal(config_find(back, "b")->line, 5);
         assert_int_equal(config_find(back, "b")->uid, 0);
         assert_int_equal(config_save_applied(c, below("/no/such/folder")), -ENOENT);
+
+        /* Whoever the folder belongs to: root does not follow a link there. */
+        {
+                _cleanup_(config_freep) Config *d = NULL;
+
+                assert_int_equal(symlink("applied.conf", below("/link")), 0);
+                assert_int_equal(config_load_applied(below("/link"), &d), 0);
+                assert_int_equal(d->n_reservations, 0);
+                assert_int_equal(d->n_errors, 1);
+        }
 }
 
 int main(void)
