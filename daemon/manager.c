@@ -156,11 +156,11 @@ Manager *manager_free(Manager *m)
         return NULL;
 }
 
-/* Sockets that the fd store kept over our restart. */
+/* Sockets that the fd store kept over our restart. What is none, or none that we know (a newer version's), is let go. */
 static int adopt_fds(Manager *m)
 {
         char **names = NULL;
-        int n, r = 0;
+        int n, adopted = 0, r = 0;
 
         n = sd_listen_fds_with_names(true, &names);
         if (n < 0)
@@ -168,13 +168,18 @@ static int adopt_fds(Manager *m)
         for (int i = 0; i < n; i++) {
                 int k = hold_set_adopt_consume_fd(m->holds, SD_LISTEN_FDS_START + i, names[i]);
 
-                if (k < 0)
+                if (k == -ENOMEM)
                         r = k;
+                else if (k < 0)
+                        log_warning("Let go of '%s' in the fd store, it is no socket of ours: %s",
+                                    names[i], strerror(-k));
+                else
+                        adopted++;
                 free(names[i]);
         }
         free(names);
-        if (n > 0)
-                log_info("Took over %d sockets of our last run", n);
+        if (adopted > 0)
+                log_info("Took over %d sockets of our last run", adopted);
         return r;
 }
 

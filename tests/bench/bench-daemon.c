@@ -98,6 +98,7 @@ static void write_config(const char *path, int n)
 
 static int notify_socket(char *path, size_t size)
 {
+        static const struct timeval patience = { .tv_sec = 60 };
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         int fd;
 
@@ -105,7 +106,8 @@ static int notify_socket(char *path, size_t size)
         (void) unlink(path);
         strcpy(sa.sun_path, path);
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+            bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
                 die("notify socket");
         return fd;
 }
@@ -118,7 +120,7 @@ static void await_ready(int fd)
                 ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
 
                 if (n < 0)
-                        die("recv");
+                        die("READY=1 did not come");
                 text[n] = 0;
                 if (strstr(text, "READY=1"))
                         return;
@@ -168,8 +170,7 @@ static double measure_daemon(int n, bool restart, long *ret_kib)
                         /* Below 3 + n every fd must be a socket: move the pipe out of the way. */
                         int w = fcntl(pipefd[1], F_DUPFD_CLOEXEC, 3 + n + 10);
 
-                        for (int i = 3; i < 16; i++)
-                                close(i);
+                        (void) close_range(3, (unsigned) w - 1, 0);
                         pipefd[1] = w;
                         (void) bare_loop(n);
                         (void) snprintf(text, sizeof(text), "%d", n);
@@ -179,8 +180,6 @@ static double measure_daemon(int n, bool restart, long *ret_kib)
                 }
                 setenv("NOTIFY_SOCKET", notify, 1);
                 if (write(pipefd[1], &go, 1) != 1)
-                        _exit(1);
-                if (!freopen("/dev/null", "w", stderr))
                         _exit(1);
                 execl(program, program, option[0], option[1], option[2], NULL);
                 _exit(127);
