@@ -46,7 +46,7 @@ def meson_log(tmp_path, *tests):
 
 
 def test_meson(tmp_path):
-    r = meson_log(
+    r, said = meson_log(
         tmp_path,
         {"name": "p:unit / a", "result": "OK", "returncode": 0, "stdout": "1..2\nok 1 - x\nok 2 - y\n"},
         {"name": "p:unit / died", "result": "ERROR", "returncode": -6, "stdout": "1..1\nok 1 - x\n"},
@@ -57,6 +57,7 @@ def test_meson(tmp_path):
     assert r.passed == ["a: x", "a: y", "died: x", "plain"]
     assert [f.split(":")[0] for f in r.failed] == ["died", "late"]
     assert [name for name, _ in r.skipped] == ["none"]
+    assert said.splitlines()[0] == "--- died"
 
 
 def test_junit(tmp_path):

@@ -76,7 +76,9 @@ class Stage:
         status = self.run(argv, 1800, env)
         if not os.path.exists(log):
             raise Broken(f"meson test: {status}, and no results")
-        counted = results.from_meson(log)
+        counted, said = results.from_meson(log)
+        with open(self.log, "a") as out:
+            out.write(said)
         if status != 0 and not counted.failed:
             counted.failed.append(f"meson test: {status}")
         return counted
@@ -110,7 +112,7 @@ def need_namespaces(stage):
 
 
 def lint(stage):
-    return stage.meson("debug", "lint", "units").add(stage.pytest("tests/tools"))
+    return stage.pytest("tests/tools").add(stage.meson("debug", "lint", "units"))
 
 
 def unit(stage):

@@ -59,8 +59,9 @@ def from_tap(text, name):
 
 
 def from_meson(log):
-    """Counts of a `meson test` run, from meson-logs/testlog.json. Its junit file leaves out a TAP program that died in the middle."""
-    results = Results()
+    """Counts of a `meson test` run, from meson-logs/testlog.json, and what the programs that failed had to say. Meson's junit file
+    leaves out a TAP program that died in the middle."""
+    results, said = Results(), []
     with open(log, encoding="utf-8", errors="replace") as f:
         for line in f:
             test = json.loads(line)
@@ -75,7 +76,9 @@ def from_meson(log):
             if test["result"] not in ("OK", "SKIP") and not own.failed:
                 own.failed.append(f"{name}: {test['result']}, exit status {test.get('returncode')}")
             results.add(own)
-    return results
+            if own.failed:
+                said += [f"--- {name}", (test.get("stdout") or "")[-8000:], (test.get("stderr") or "")[-8000:]]
+    return results, "\n".join(said)
 
 
 def from_junit(path):
