@@ -157,7 +157,7 @@ static void test_random_kills(void **state)
         srandom(1969);
         foreign_ports(&foreign);
         list_set(&foreign);
-        for (unsigned i = 0; i < 100; i++) {
+        for (unsigned i = 0; i < 60; i++) {
                 pid_t pid = child_start(applies_for_ever, f);
 
                 usleep((useconds_t) (random() % 20000));
@@ -182,9 +182,9 @@ static void test_random_kills(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                FIXTURE_TEST(test_apply),
-                FIXTURE_TEST(test_release),
-                FIXTURE_TEST(test_random_kills),
+                FIXTURE_TEST_AS_DAEMON(test_apply),
+                FIXTURE_TEST_AS_DAEMON(test_release),
+                FIXTURE_TEST_AS_DAEMON(test_random_kills),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
