@@ -62,8 +62,8 @@ Watch *watch_free(Watch *w);
 DEFINE_CLEANUP(Watch, watch_free);
 
 /* The configuration to watch from now on; must outlive the next apply. Collisions on endpoints that
- * are there before and after (same reservation name, same place) go on. Looks and sweeps at once,
- * before it returns. */
+ * are there before and after (same reservation name, same place) go on, others end. Sweeps at once,
+ * before it returns. Cached owners are the caller's to forget first: identify_reset(). */
 int watch_apply(Watch *w, const Config *c);
 
 /* A full sweep now: after drift. A look now. Not from within ops. A dump that failed is returned,
