@@ -133,6 +133,14 @@ static int open_pool(Config *c, const char *file, unsigned line, const char *nam
                 p->pool = c->pools[i];
                 return 0;
         }
+        /* Each has a set of ports of 8 KiB: a heap of them must not cost the daemon its memory. */
+        if (c->n_pools >= CONFIG_POOLS_MAX) {
+                p->section = SECTION_IGNORED;
+                return config_error(c, file, line,
+                                    "[Pool %s] is one too many; write at most %u pools, each with "
+                                    "as many Ports= lines as you like",
+                                    name, CONFIG_POOLS_MAX);
+        }
         if (!GROW(c->pools, c->n_pools_allocated, c->n_pools + 1))
                 return -ENOMEM;
         pool = calloc(1, sizeof(*pool));

@@ -18,6 +18,7 @@
 #include "model/reservation.h"
 
 #define CONFIG_PLACEHOLDERS_MAX 25000u
+#define CONFIG_POOLS_MAX        1000u
 #define CONFIG_DIAGNOSTICS_MAX  1000u /* of each kind; more are counted */
 
 typedef struct Config Config;
