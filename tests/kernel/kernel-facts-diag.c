@@ -281,8 +281,6 @@ static void test_cgroup(void **state)
                 cgroups_id(&cgroups, "server.service"));
         assert_true(find(IPPROTO_TCP, SOCK_DIAG_ALL, port_of(client), cookie_of(client), false)
                             .row.cgroup == cgroups_id(&cgroups, "client.service"));
-        cgroups_remove(&cgroups, "server.service");
-        cgroups_remove(&cgroups, "client.service");
 }
 
 static int setup(void **state)
@@ -293,8 +291,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+        static const char *const units[] = { "server.service", "client.service", NULL };
+
         diag = sock_diag_free(diag);
-        cgroups_done(&cgroups);
+        cgroups_done(&cgroups, units);
         return 0;
 }
 

@@ -667,11 +667,9 @@ static int group_setup(void **state)
 
 static int group_teardown(void **state)
 {
-        if (cgroups_available(&cgroups)) {
-                cgroups_remove(&cgroups, "thief.service");
-                cgroups_remove(&cgroups, "web.service");
-        }
-        cgroups_done(&cgroups);
+        static const char *const units[] = { "thief.service", "web.service", NULL };
+
+        cgroups_done(&cgroups, units);
         return 0;
 }
 

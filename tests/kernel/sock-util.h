@@ -237,8 +237,13 @@ static inline uint64_t cgroups_id(const Cgroups *c, const char *unit)
         return st.st_ino;
 }
 
-static inline void cgroups_done(const Cgroups *c)
+/* units: NULL-terminated. A test that failed may have left us in one of them. */
+static inline void cgroups_done(const Cgroups *c, const char *const *units)
 {
-        if (cgroups_available(c))
-                (void) rmdir(c->folder);
+        if (!cgroups_available(c))
+                return;
+        cgroups_enter(c, NULL);
+        for (; *units; units++)
+                cgroups_remove(c, *units);
+        (void) rmdir(c->folder);
 }
