@@ -4,20 +4,24 @@
 /* The control interface: org.portreserved1 at /org/portreserved1, peer to peer on RUNTIME/control.
  *
  * Admitted by SO_PEERCRED before the bus is started: uid 0, our own uid, and every User= of the
- * configuration; everybody else's connection is closed (a connect that succeeds still tells that
- * the daemon runs). Capped: connections in all and per uid, 5 s to authenticate, 60 s idle, 16
- * unread replies, 64 KiB a message where sd-bus lets us. A full fd table pauses accept for a
- * second.
+ * configuration; everybody else's connection is closed (a connect that succeeds still tells that the
+ * daemon runs). Capped: 64 connections, 32 of root and 32 of all others together, 16 of one other
+ * user; dropped after 5 s without authentication, 60 s idle (not those that subscribed), 5 s with
+ * half a message or an unread reply, 16 unread signals; 64 KiB a message, and no fds come in
+ * (peer.c). A full fd table pauses accept for a second.
  *
- * Methods:
- *   Reload() -> s           JSON: {"changed_units":bool,…}; error
- * org.portreserved1.Error.ConfigurationInvalid with the mistakes as text GetState() -> s the text
- * of state.json Open(s name) -> ahas    for portreserve-exec: listening sockets of a Hold=listen
- * reservation with their names (fds, FileDescriptorName); none for bound/shared: they share while
- * the calling process lives (pidfd: it execs the command in place and its connection is gone by
- * then). uid 0 and the reservation's User= only. error …Error.NotFound, …Error.Denied, …Error.InUse
- *   Hello() of org.freedesktop.DBus is answered, for busctl.
- * Signals: Event(s json): every event, to peers that called Subscribe(). */
+ * Reload() -> s: JSON; error …Error.ConfigurationInvalid with the mistakes as text.
+ *
+ * GetState() -> s: the text of state.json.
+ *
+ * Open(s name) -> ahas: for portreserve-exec; uid 0 and the reservation's User= only. The listening
+ * sockets of a Hold=listen reservation with their names (FileDescriptorName=); none for bound and
+ * shared: they share while the calling process lives (pidfd: it execs the command in place, and its
+ * connection is gone by then). Errors …Error.NotFound, …Error.Denied, …Error.InUse.
+ *
+ * Subscribe(): from then on, the signal Event(s json) for every event.
+ *
+ * Hello() of org.freedesktop.DBus is answered, for busctl. */
 
 #include <jansson.h>
 #include <systemd/sd-bus.h>
@@ -29,7 +33,8 @@
 typedef struct Bus Bus;
 
 typedef struct BusOps {
-        /* Reload. On failure -errno and *ret_error a malloc'ed text. *ret_json malloc'ed. */
+        /* Asked by uid 0 and our own only. On failure -errno (-EINVAL, -EBADMSG: mistakes in the
+         * configuration) and *ret_error a malloc'ed text. *ret_json malloc'ed. */
         int (*reload)(char **ret_json, char **ret_error, void *userdata);
         int (*state)(char **ret_json, void *userdata);
         bool (*admits)(uid_t uid, void *userdata);
