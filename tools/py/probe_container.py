@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Does a container boot here? Exit 0: yes. Exit 77: no, and this is a container itself, so none is to be expected; the last line
-says what is missing. Anything else: no, and it should."""
+"""Does a container boot here? Exit 0: yes. Exit 77: no, and systemd-nspawn cannot even run a single program; the last line says
+why. Anything else: it should boot, and does not."""
 
 import pathlib
 import subprocess
@@ -11,17 +11,20 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "
 import debian  # noqa: E402
 from machine import Machine  # noqa: E402
 
+PLAIN = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--console=pipe", "--read-only"]
+
 
 def main():
-    nested = subprocess.run(["systemd-detect-virt", "--container"], capture_output=True, text=True, check=False).stdout.strip()
+    base = debian.base()
     try:
-        with Machine([debian.base()], "probe") as machine:
+        with Machine([base], "probe") as machine:
             machine.boot()
-    except Exception as e:  # whatever kept it from booting is what the caller wants to know
-        last = (str(e).strip().splitlines() or [type(e).__name__])[-1]
-        if nested in ("", "none"):
+    except Exception:
+        plain = subprocess.run([*PLAIN, "-D", str(base), "/bin/true"], capture_output=True, text=True, check=False)
+        if plain.returncode == 0:
             raise
-        print(f"systemd-nspawn that boots inside {nested} ({last})")
+        why = (plain.stderr.strip().splitlines() or ["no word"])[-1]
+        print(f"systemd-nspawn that works ({why})")
         sys.exit(77)
 
 
