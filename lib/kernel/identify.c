@@ -19,14 +19,13 @@
 #include "base/file.h"
 #include "base/grow.h"
 #include "base/printable.h"
+#include "kernel/owner.h"
 #include "kernel/process.h"
-#include "kernel/unit-file.h"
 
 /* Units that ask for hand-over, and portreserve-exec clients, of one reservation. */
 #define EXTRAS_MAX 256u
 
 #define UNIT_NAME_MAX 255u
-#define NAMES_MAX     5u
 #define MEMOS         1024u
 
 /* Looking through every process's fds is slow on a big machine, and strangers decide how often it
@@ -40,18 +39,6 @@ typedef enum Relation {
         RELATION_OWNER,
         RELATION_GENERATED, /* of the .socket unit that we generated */
 } Relation;
-
-/* The owner of one reservation. */
-typedef struct Owner {
-        char *reservation;
-        char *unit;             /* as configured when names was filled */
-        char *names[NAMES_MAX]; /* the unit under its names, its .socket units; NULL-terminated */
-        char generated[RESERVATION_UNIT_MAX];
-        char **units; /* asked for hand-over */
-        size_t n_units, n_units_allocated;
-        uint64_t *cgroups; /* of portreserve-exec clients, once for each */
-        size_t n_cgroups, n_cgroups_allocated;
-} Owner;
 
 /* What was found for a cgroup: it stays true, since ids are never used twice and cgroups are never
  * renamed. */
@@ -75,34 +62,6 @@ static uint64_t clock_nsec(clockid_t clock)
 
         (void) clock_gettime(clock, &ts);
         return (uint64_t) ts.tv_sec * NSEC_PER_SEC + (uint64_t) ts.tv_nsec;
-}
-
-static void owner_forget_names(Owner *o)
-{
-        for (size_t i = 0; i < NAMES_MAX; i++) {
-                free(o->names[i]);
-                o->names[i] = NULL;
-        }
-        free(o->unit);
-        o->unit = NULL;
-        o->generated[0] = 0;
-}
-
-static void owner_forget_units(Owner *o)
-{
-        for (size_t i = 0; i < o->n_units; i++)
-                free(o->units[i]);
-        o->n_units = 0;
-}
-
-static void owner_free(Owner *o)
-{
-        owner_forget_names(o);
-        owner_forget_units(o);
-        free(o->units);
-        free(o->cgroups);
-        free(o->reservation);
-        free(o);
 }
 
 int identify_new(Identify **ret)
@@ -181,74 +140,13 @@ static Owner *get_owner(Identify *i, const char *reservation)
 
         if (!GROW(i->owners, i->n_owners_allocated, i->n_owners + 1))
                 return NULL;
-        o = calloc(1, sizeof(*o));
+        o = owner_new(reservation);
         if (!o)
                 return NULL;
-        o->reservation = strdup(reservation);
-        if (!o->reservation) {
-                free(o);
-                return NULL;
-        }
         memmove(i->owners + low + 1, i->owners + low, (i->n_owners - low) * sizeof(Owner *));
         i->owners[low] = o;
         i->n_owners++;
         return o;
-}
-
-/* Appends a name, and the .socket unit of a .service. Those that are there already are left out. */
-static int add_names(Owner *o, const char *unit)
-{
-        char socket[UNIT_NAME_MAX + 1];
-        const char *add[2] = { unit, NULL };
-        size_t l = strlen(unit), n = 0;
-
-        if (l > UNIT_NAME_MAX)
-                return 0;
-        if (l > strlen(".service") && strcmp(unit + l - strlen(".service"), ".service") == 0) {
-                (void) snprintf(socket, sizeof(socket), "%.*s.socket",
-                                (int) (l - strlen(".service")), unit);
-                add[1] = socket;
-        }
-        for (size_t k = 0; k < ELEMENTSOF(add) && add[k]; k++) {
-                for (n = 0; o->names[n] && strcmp(o->names[n], add[k]) != 0; n++)
-                        ;
-                if (o->names[n])
-                        continue;
-                o->names[n] = strdup(add[k]);
-                if (!o->names[n])
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
-/* Fills the names of the owner, once and when the configuration names another unit. */
-static int owner_resolve(Identify *i, Owner *o, const Reservation *r)
-{
-        _cleanup_(freep) char *canonical = NULL;
-        int q;
-
-        if (o->generated[0] &&
-            (o->unit && r->unit ? strcmp(o->unit, r->unit) == 0 : o->unit == r->unit))
-                return 0;
-        owner_forget_names(o);
-        forget_memos(i);
-        if (r->unit) {
-                /* An alias that cannot be resolved (a loop of links) is no reason to know nobody.
-                 */
-                q = unit_resolve_alias("", r->unit, &canonical);
-                if (q == -ENOMEM)
-                        return q;
-                q = add_names(o, r->unit);
-                if (q >= 0 && canonical)
-                        q = add_names(o, canonical);
-                if (q < 0)
-                        return q;
-                o->unit = strdup(r->unit);
-                if (!o->unit)
-                        return -ENOMEM;
-        }
-        (void) reservation_socket_unit(r, o->generated);
-        return 0;
 }
 
 int identify_add_unit(Identify *i, const char *reservation, const char *unit)
@@ -355,7 +253,7 @@ static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
                 return RELATION_OWNER;
         if (in_unit(i, path, id, o->generated))
                 return RELATION_GENERATED;
-        for (size_t k = 0; k < NAMES_MAX && o->names[k]; k++)
+        for (size_t k = 0; k < OWNER_NAMES_MAX && o->names[k]; k++)
                 if (in_unit(i, path, id, o->names[k]))
                         return RELATION_OWNER;
         for (size_t k = 0; k < o->n_units; k++)
@@ -385,9 +283,13 @@ void identify_observe(Identify *i, const Reservation *r, Observation *o)
         bool uid_known = r->uid != UID_INVALID && socket_uid_known(s);
         Relation relation = RELATION_UNKNOWN;
         Owner *owner;
+        int k;
 
         owner = get_owner(i, r->name);
-        if (owner && owner_resolve(i, owner, r) >= 0)
+        k = owner ? owner_resolve(owner, r) : -ENOMEM;
+        if (k > 0)
+                forget_memos(i);
+        if (k >= 0)
                 relation = get_relation(i, owner, s->cgroup);
 
         o->pid1_listener = relation == RELATION_GENERATED &&

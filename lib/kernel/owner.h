@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The owner of one reservation: the units and cgroups that stand for it. */
+
+#include <stdint.h>
+
+#include "model/reservation.h"
+
+#define OWNER_NAMES_MAX 5u
+
+typedef struct Owner {
+        char *reservation;
+        char *unit; /* as configured when names was filled */
+        char *names
+                [OWNER_NAMES_MAX]; /* the unit under its names, its .socket units; NULL-terminated */
+        char generated[RESERVATION_UNIT_MAX];
+        char **units; /* asked for hand-over */
+        size_t n_units, n_units_allocated;
+        uint64_t *cgroups; /* of portreserve-exec clients, once for each */
+        size_t n_cgroups, n_cgroups_allocated;
+} Owner;
+
+Owner *owner_new(const char *reservation); /* NULL: no memory */
+void owner_free(Owner *o);
+
+void owner_forget_names(Owner *o);
+void owner_forget_units(Owner *o);
+
+/* Fills the names of the owner, once and when the configuration names another unit. 1: they are new,
+ * 0: as before. -ENOMEM. */
+int owner_resolve(Owner *o, const Reservation *r);
