@@ -224,6 +224,11 @@ static void manager_stop(Manager *m)
 
         notify_stopping();
         if (!m->options.keep_list) {
+                PortSet none;
+
+                /* By what we know, in case the record was cleared away; then by the record. */
+                portset_clear(&none);
+                (void) reserve_apply(m->reserve, &none);
                 m->reserve = reserve_free(m->reserve);
                 r = reserve_release(m->options.runtime_dir);
                 if (r < 0)

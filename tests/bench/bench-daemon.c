@@ -33,7 +33,7 @@ static double now_ms(void)
         return (double) ts.tv_sec * 1e3 + (double) ts.tv_nsec / 1e6;
 }
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
         perror(what);
         exit(EXIT_FAILURE);
