@@ -202,7 +202,7 @@ int cgroup_map_id(CgroupMap *m, const char *path, uint64_t *ret)
 /* Is that still the directory of this id? */
 static bool still_there(CgroupMap *m, const char *path, uint64_t id)
 {
-        uint64_t now;
+        uint64_t now = 0;
 
         return cgroup_map_id(m, path, &now) >= 0 && now == id;
 }
