@@ -158,33 +158,6 @@ def test_deleted_runtime_directory(daemon, what):
     assert kernel_list() == set()
 
 
-# The clock jumps
-
-
-def test_clock_jumps(daemon):
-    faketime = next((p for p in ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-                                 "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1") if os.path.exists(p)), None)
-    if not faketime:
-        pytest.skip("libfaketime is not installed")
-    d = daemon("[a]\nPorts=48121/tcp\nHold=bound\n", start=False)
-    clock = d.place / "clock"
-    clock.write_text("+0")
-    command = d.command()
-    d.command = lambda: ["env", f"LD_PRELOAD={faketime}", f"FAKETIME_TIMESTAMP_FILE={clock}", "FAKETIME_NO_CACHE=1",
-                         "DONT_FAKE_MONOTONIC=1", "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0", *command]
-    d.start()
-    for jump in "+30d", "-400d", "+0":
-        clock.write_text(jump)
-        client, accepted, server = None, None, None
-        KERNEL_LIST.write_text("\n")
-        wait_until(lambda: kernel_list() == {48121}, "repair")
-        d.wait_state("a", "exclusive")
-        assert held(48121)
-    d.configure(HELD + "[b]\nPorts=48122/tcp\nHold=bound\n")
-    d.ctl("reload", code=0)
-    d.wait_state("b", "exclusive")
-
-
 # Killed
 
 
