@@ -12,8 +12,8 @@ size_t count_collisions(const json_t *reservation)
         size_t i, n = 0;
         json_t *ep;
 
-        json_array_foreach(get_array(reservation, "endpoints"), i, ep) n +=
-                json_is_object(json_object_get(ep, "collision"));
+        json_array_foreach(get_array(reservation, "endpoints"), i, ep)
+                n += json_is_object(json_object_get(ep, "collision"));
         return n;
 }
 
@@ -22,8 +22,7 @@ void say_collisions(const Ctl *c, const json_t *reservation)
         json_t *ep, *remedy;
         size_t i, j;
 
-        json_array_foreach(get_array(reservation, "endpoints"), i, ep)
-        {
+        json_array_foreach(get_array(reservation, "endpoints"), i, ep) {
                 const json_t *collision = json_object_get(ep, "collision");
                 _cleanup_(json_decrefp) json_t *remedies = json_array();
                 _cleanup_(freep) char *who = NULL;

@@ -68,8 +68,7 @@ int endpoints_add(Endpoints *e, const json_t *reservation)
         json_t *ep;
         size_t i;
 
-        json_array_foreach(get_array(reservation, "endpoints"), i, ep)
-        {
+        json_array_foreach(get_array(reservation, "endpoints"), i, ep) {
                 const json_t *collision = json_object_get(ep, "collision");
                 const char *state = get_text(ep, "state");
                 _cleanup_(freep) char *holder = NULL;

@@ -150,19 +150,18 @@ static const json_t *first_seen(const json_t *state, const json_t *holder)
         size_t i, j;
 
         json_array_foreach(get_array(state, "list"), i, reservation)
-                json_array_foreach(get_array(reservation, "endpoints"), j, ep)
-        {
-                const json_t *collision = json_object_get(ep, "collision");
+                json_array_foreach(get_array(reservation, "endpoints"), j, ep) {
+                        const json_t *collision = json_object_get(ep, "collision");
 
-                if (json_is_object(collision) &&
-                    json_equal(json_object_get(collision, "local"),
-                               json_object_get(holder, "local")) &&
-                    json_equal(json_object_get(collision, "remote"),
-                               json_object_get(holder, "remote")) &&
-                    json_equal(json_object_get(collision, "cgroup"),
-                               json_object_get(holder, "cgroup")))
-                        return json_object_get(collision, "since");
-        }
+                        if (json_is_object(collision) &&
+                            json_equal(json_object_get(collision, "local"),
+                                       json_object_get(holder, "local")) &&
+                            json_equal(json_object_get(collision, "remote"),
+                                       json_object_get(holder, "remote")) &&
+                            json_equal(json_object_get(collision, "cgroup"),
+                                       json_object_get(holder, "cgroup")))
+                                return json_object_get(collision, "since");
+                }
         return NULL;
 }
 

@@ -23,8 +23,8 @@ Exit verb_list(const Ctl *c, char **args)
 
         if (endpoints_new(c, true, &table) < 0)
                 return fail(c, EXIT_FAILED, "out of memory");
-        json_array_foreach(list, i, reservation) if (endpoints_add(table, reservation) <
-                                                     0) return fail(c, EXIT_FAILED,
-                                                                    "out of memory");
+        json_array_foreach(list, i, reservation)
+                if (endpoints_add(table, reservation) < 0)
+                        return fail(c, EXIT_FAILED, "out of memory");
         return endpoints_print(table);
 }

@@ -18,10 +18,11 @@ const json_t *ours_published(const Ours *o, int protocol, uint16_t port)
         const json_t *reservation, *ep;
         size_t i, j;
 
-        json_array_foreach(get_array(o->state, "list"), i, reservation) json_array_foreach(
-                get_array(reservation, "endpoints"), j,
-                ep) if (strcmp(get_text(ep, "protocol"), protocol_to_string(protocol)) == 0 &&
-                        get_number(ep, "port") <= port && get_number(ep, "last") >= port) return ep;
+        json_array_foreach(get_array(o->state, "list"), i, reservation)
+                json_array_foreach(get_array(reservation, "endpoints"), j, ep)
+                        if (strcmp(get_text(ep, "protocol"), protocol_to_string(protocol)) == 0 &&
+                            get_number(ep, "port") <= port && get_number(ep, "last") >= port)
+                                return ep;
         return NULL;
 }
 

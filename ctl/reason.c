@@ -177,9 +177,9 @@ json_t *reason_remedy(const Findings *d)
         if (!array)
                 return NULL;
         if (d->would_bind == WOULD_BIND_NO)
-                json_array_foreach(d->holders, i,
-                                   holder) if (culprit_remedy(holder, protocol, d->port, array) <
-                                               0) return NULL;
+                json_array_foreach(d->holders, i, holder)
+                        if (culprit_remedy(holder, protocol, d->port, array) < 0)
+                                return NULL;
         drop_repeated(array);
         while (json_array_size(array) > REMEDIES_MAX)
                 (void) json_array_remove(array, REMEDIES_MAX);

@@ -116,7 +116,8 @@ json_t *state_find(const json_t *state, const char *name)
         json_t *r;
         size_t i;
 
-        json_array_foreach(get_array(state, "list"), i,
-                           r) if (strcmp(get_text(r, "name"), name) == 0) return r;
+        json_array_foreach(get_array(state, "list"), i, r)
+                if (strcmp(get_text(r, "name"), name) == 0)
+                        return r;
         return NULL;
 }

@@ -43,7 +43,8 @@ static Exit select_named(const Ctl *c, const json_t *state, char **names, json_t
                 if (!reservation)
                         return fail(c, EXIT_NOT_FOUND,
                                     "no reservation '%s'; portreservectl list names all", *names);
-                json_array_foreach(selected, i, other) seen |= other == reservation;
+                json_array_foreach(selected, i, other)
+                        seen |= other == reservation;
                 if (!seen && json_array_append(selected, reservation) < 0)
                         return fail(c, EXIT_FAILED, "out of memory");
         }
@@ -55,8 +56,7 @@ static void say_diagnostics(const Ctl *c, const json_t *state, const char *key, 
         json_t *d;
         size_t i;
 
-        json_array_foreach(get_array(state, key), i, d)
-        {
+        json_array_foreach(get_array(state, key), i, d) {
                 json_int_t line = get_number(d, "line");
                 char number[24] = "";
 
@@ -96,14 +96,15 @@ static Exit say_reservations(const Ctl *c, const json_t *list, bool named)
         if (named) {
                 if (endpoints_new(c, true, &table) < 0)
                         return fail(c, EXIT_FAILED, "out of memory");
-                json_array_foreach(list, i, reservation) if (endpoints_add(table, reservation) <
-                                                             0) return fail(c, EXIT_FAILED,
-                                                                            "out of memory");
+                json_array_foreach(list, i, reservation)
+                        if (endpoints_add(table, reservation) < 0)
+                                return fail(c, EXIT_FAILED, "out of memory");
                 e = endpoints_print(table);
                 if (e != EXIT_OK)
                         return e;
         }
-        json_array_foreach(list, i, reservation) say_collisions(c, reservation);
+        json_array_foreach(list, i, reservation)
+                say_collisions(c, reservation);
         return EXIT_OK;
 }
 
@@ -126,7 +127,8 @@ Exit verb_status(const Ctl *c, char **args)
         } else
                 list = get_array(state, "list");
 
-        json_array_foreach(list, i, reservation) collisions += count_collisions(reservation);
+        json_array_foreach(list, i, reservation)
+                collisions += count_collisions(reservation);
         if (!args[0] && get_number(state, "collisions") > 0)
                 collisions++;
         result = collisions > 0 ? EXIT_COLLISIONS : EXIT_OK;

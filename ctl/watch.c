@@ -67,8 +67,7 @@ static Exit watcher_read(Watcher *w)
                 w->seq = 0;
         }
 
-        json_array_foreach(get_array(state, "events"), i, event)
-        {
+        json_array_foreach(get_array(state, "events"), i, event) {
                 json_int_t seq = get_number(event, "seq");
                 Exit e;
 
@@ -93,8 +92,8 @@ static int watcher_skip(Watcher *w)
         size_t i;
 
         (void) state_read(w->ctl, &state);
-        json_array_foreach(get_array(state, "events"), i, event) w->seq =
-                MAX_OF(w->seq, get_number(event, "seq"));
+        json_array_foreach(get_array(state, "events"), i, event)
+                w->seq = MAX_OF(w->seq, get_number(event, "seq"));
         return watcher_identify(w, state);
 }
 

@@ -82,8 +82,7 @@ static void say_why(const Ctl *c, const Findings *f, const char *reason, const j
         say_line(c, "Kernel's list", "%s", f->reserved ? "yes" : "no");
         say_line(c, "Would bind", "%s", would_bind_to_string(f->would_bind));
 
-        json_array_foreach(f->holders, i, v)
-        {
+        json_array_foreach(f->holders, i, v) {
                 _cleanup_(freep) char *who = culprit_text(v);
 
                 say_line(c, i == 0 ? "Sockets" : "", "%s: %s", get_text(v, "kind"), who ?: "-");
