@@ -19,10 +19,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "activation/systemctl.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "kernel/runtime.h"
 
 /* How long one may wait for an answer of a daemon that is there, and for one that is being
@@ -39,19 +39,11 @@ enum {
         EXIT_USAGE = 2,
 };
 
-static uint64_t now_usec(void)
-{
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * 1000000u + (uint64_t) ts.tv_nsec / 1000u;
-}
-
 static int wait_for(int fd, short events, uint64_t deadline)
 {
         for (;;) {
                 struct pollfd p = { .fd = fd, .events = events };
-                uint64_t n = now_usec();
+                uint64_t n = now_usec(CLOCK_MONOTONIC);
                 int r;
 
                 if (n >= deadline)
@@ -80,7 +72,7 @@ static int exchange(const struct sockaddr_un *sa, const char *request, size_t si
                 /* A full backlog; nothing tells when there is room. */
                 if (errno != EAGAIN && errno != EINTR)
                         return -errno;
-                if (now_usec() >= deadline)
+                if (now_usec(CLOCK_MONOTONIC) >= deadline)
                         return -ETIMEDOUT;
                 (void) usleep(RETRY_USEC);
         }
@@ -122,7 +114,7 @@ static void release_store(void)
 static int hand_over(bool start, const struct sockaddr_un *sa, const char *request, size_t size,
                      char *buf, size_t buf_size)
 {
-        uint64_t begin = now_usec();
+        uint64_t begin = now_usec(CLOCK_MONOTONIC);
         uint64_t patience = begin + (start ? RESTART_USEC : REPLY_USEC);
         bool asked = false;
         unsigned resets = 0;
@@ -131,26 +123,27 @@ static int hand_over(bool start, const struct sockaddr_un *sa, const char *reque
                 DaemonState state;
                 int r;
 
-                r = exchange(sa, request, size, buf, buf_size, now_usec() + REPLY_USEC);
+                r = exchange(sa, request, size, buf, buf_size,
+                             now_usec(CLOCK_MONOTONIC) + REPLY_USEC);
                 if (r != -ENOENT && r != -ECONNREFUSED && r != -ECONNRESET)
                         return r;
                 if (r == -ECONNRESET && ++resets > RESETS_MAX)
                         return r;
 
                 /* Asking PID 1 costs some milliseconds: not at each turn. The last one decides. */
-                if (!asked || now_usec() >= patience) {
+                if (!asked || now_usec(CLOCK_MONOTONIC) >= patience) {
                         state = systemctl_state(DAEMON_UNIT);
                         asked = true;
                         if (state == DAEMON_GONE)
                                 return r;
                         if (state == DAEMON_FAILED ||
-                            (state == DAEMON_RESTARTING && now_usec() >= patience)) {
+                            (state == DAEMON_RESTARTING && now_usec(CLOCK_MONOTONIC) >= patience)) {
                                 if (start)
                                         release_store();
                                 return r;
                         }
                 }
-                if (now_usec() >= patience)
+                if (now_usec(CLOCK_MONOTONIC) >= patience)
                         return r;
                 (void) usleep(RETRY_USEC);
         }

@@ -2,12 +2,12 @@
 
 #include "daemon/notify.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 static int is_service = -1;
 
@@ -25,12 +25,8 @@ void notify_ready(void)
 
 void notify_reloading(void)
 {
-        struct timespec ts;
-
         /* The time stamp is what Type=notify-reload (253) wants besides; others ignore it. */
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                          (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000);
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec(CLOCK_MONOTONIC));
 }
 
 void notify_stopping(void)

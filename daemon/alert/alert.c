@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "daemon/alert/log.h"
 
 #define RING_MAX 256u
@@ -29,14 +29,6 @@ struct Alert {
         json_t *ring;
         uint64_t seq;
 };
-
-static uint64_t now_usec(clockid_t clock)
-{
-        struct timespec ts;
-
-        (void) clock_gettime(clock, &ts);
-        return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
 
 static int limit_compare(const void *a, const void *b)
 {

@@ -23,12 +23,11 @@
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "daemon/bus/frame.h"
 #include "daemon/bus/interface.h"
 
-#define USEC_PER_SEC      UINT64_C(1000000)
 #define AUTHENTICATE_USEC (5 * USEC_PER_SEC)
 #define STALL_USEC        (5 * USEC_PER_SEC) /* half a message, or a reply that nobody reads */
 #define IDLE_USEC         (60 * USEC_PER_SEC)

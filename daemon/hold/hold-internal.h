@@ -4,11 +4,10 @@
 /* What hold.c (one hold's states), hold-set.c (all of them, timer, names) and hold-adopt.c share.
  */
 
+#include "base/clock.h"
 #include "base/table.h"
 #include "daemon/hold/hold.h"
 
-#define USEC_PER_MSEC    UINT64_C(1000)
-#define USEC_PER_SEC     UINT64_C(1000000)
 #define HOLD_RETRY_FIRST (50 * USEC_PER_MSEC)
 #define HOLD_NAMES       65536u
 
@@ -57,8 +56,6 @@ struct HoldSet {
         struct Adopted *adopted;
         size_t n_adopted, n_adopted_allocated;
 };
-
-uint64_t hold_now(void);
 
 /* hold.c: getting a socket and giving it up */
 void hold_enter(Hold *h, HoldState to, int error);

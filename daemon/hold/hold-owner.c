@@ -29,7 +29,7 @@ Tristate hold_ask(Hold *h)
 {
         HoldSet *s = h->set;
 
-        h->tried = hold_now();
+        h->tried = now_usec(CLOCK_MONOTONIC);
         if (!s->ops.owner_bound)
                 return TRI_UNKNOWN;
         return s->ops.owner_bound(h->reservation, h->endpoint, h->port, s->userdata);
@@ -39,7 +39,7 @@ void hold_start_asking(Hold *h)
 {
         h->since = 0;
         h->interval = ASK_FIRST;
-        hold_schedule(h, hold_now() + ASK_FIRST);
+        hold_schedule(h, now_usec(CLOCK_MONOTONIC) + ASK_FIRST);
 }
 
 /* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours stays where it is. */
@@ -104,7 +104,7 @@ static void ask_starting(Hold *h)
         if (tcp && t == TRI_UNKNOWN)
                 t = TRI_YES;
 
-        now = hold_now();
+        now = now_usec(CLOCK_MONOTONIC);
         if (t == TRI_YES) {
                 if (h->since == 0)
                         h->since = now;
@@ -137,7 +137,7 @@ static void ask_gone(Hold *h)
                 hold_schedule(h, 0);
                 return;
         case TRI_NO:
-                now = hold_now();
+                now = now_usec(CLOCK_MONOTONIC);
                 if (h->since == 0)
                         h->since = now;
                 if (now >= h->since + patience)
@@ -207,7 +207,7 @@ bool hold_owner_starts(Hold *h)
 
         h->owner_up = true;
         h->owner_seen = h->leaving = h->scrub_due = false;
-        h->started = hold_now();
+        h->started = now_usec(CLOCK_MONOTONIC);
         if (h->reuse == REUSE_NO) {
                 if (h->fd >= 0) {
                         hold_unregister_fd(h);
@@ -250,14 +250,14 @@ void hold_owner_seen(Hold *h, bool bound)
                     (h->state == HOLD_STATE_PENDING && h->fd < 0))
                         hold_owner_bound(h);
                 else if (h->state == HOLD_STATE_SHARING)
-                        hold_schedule(h, hold_now()); /* asks, for itself */
+                        hold_schedule(h, now_usec(CLOCK_MONOTONIC)); /* asks, for itself */
         } else if (h->owner_seen && h->due == 0)
-                hold_schedule(h, hold_now());
+                hold_schedule(h, now_usec(CLOCK_MONOTONIC));
 }
 
 void hold_freed(Hold *h)
 {
-        uint64_t now = hold_now();
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
 
         /* One that lacks a descriptor is not helped, and would hear of each socket that it gives back itself. */
         if (h->state == HOLD_STATE_PENDING && h->error == -EADDRINUSE)

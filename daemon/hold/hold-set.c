@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/grow.h"
 #include "daemon/hold/hold-internal.h"
@@ -14,14 +13,6 @@
 #define TURN_USEC      (10 * USEC_PER_MSEC)
 #define BREAK_USEC     (40 * USEC_PER_MSEC)
 #define TIMER_ACCURACY (2 * USEC_PER_MSEC)
-
-uint64_t hold_now(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
 
 uint64_t hold_port_key(int protocol, uint16_t port)
 {
@@ -63,7 +54,7 @@ void hold_schedule(Hold *h, uint64_t when)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         HoldSet *s = userdata;
-        uint64_t now = hold_now(), end = now + TURN_USEC, earliest = 0;
+        uint64_t now = now_usec(CLOCK_MONOTONIC), end = now + TURN_USEC, earliest = 0;
         Hold *last = s->waiting_last;
         bool more = true;
 
@@ -74,7 +65,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                 if (h->due > now)
                         continue;
                 hold_due(h);
-                now = hold_now();
+                now = now_usec(CLOCK_MONOTONIC);
         }
 
         for (Hold *h = s->waiting_first; h; h = h->next)

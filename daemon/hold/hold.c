@@ -78,7 +78,7 @@ static bool wants_open(const Hold *h)
 static void retry(Hold *h)
 {
         h->interval = h->interval ? MIN_OF(2 * h->interval, RETRY_MAX) : HOLD_RETRY_FIRST;
-        hold_schedule(h, hold_now() + h->interval);
+        hold_schedule(h, now_usec(CLOCK_MONOTONIC) + h->interval);
 }
 
 /* Placeholders must not take the last fds: state is written and control answered with some. The lowest free number is given, so
@@ -94,7 +94,7 @@ int hold_try_bind(Hold *h)
 {
         int fd = -1, r;
 
-        h->tried = hold_now();
+        h->tried = now_usec(CLOCK_MONOTONIC);
         if (h->mode == HOLD_LISTEN)
                 r = placeholder_listen(h->endpoint, h->port, &fd);
         else
@@ -160,7 +160,7 @@ void hold_claim(Hold *h)
         }
 
         retry(h);
-        if (h->leaving && hold_now() < h->since)
+        if (h->leaving && now_usec(CLOCK_MONOTONIC) < h->since)
                 return;
         h->leaving = false;
         hold_enter(h, HOLD_STATE_PENDING,
@@ -177,7 +177,7 @@ void hold_leave(Hold *h)
                 hold_claim(h);
                 return;
         }
-        h->tried = hold_now();
+        h->tried = now_usec(CLOCK_MONOTONIC);
         r = placeholder_exclude(h->fd, &scrubbed);
         if (r == 0 && scrubbed && placeholder_probe(h->endpoint, h->port) != 0) {
                 hold_settle(h);
@@ -187,7 +187,7 @@ void hold_leave(Hold *h)
         /* Somebody still listens. The door is closed, but what a SO_REUSEPORT server left open can
          * only be scrubbed later. */
         retry(h);
-        if (h->leaving && hold_now() < h->since)
+        if (h->leaving && now_usec(CLOCK_MONOTONIC) < h->since)
                 return;
         if (r == 0 && hold_ask(h) == TRI_YES) {
                 h->leaving = false;
@@ -204,7 +204,7 @@ void hold_begin_leaving(Hold *h)
 {
         h->owner_up = h->owner_seen = false;
         h->leaving = true;
-        h->since = hold_now() + LEAVE_GRACE;
+        h->since = now_usec(CLOCK_MONOTONIC) + LEAVE_GRACE;
         h->interval = 0;
         hold_leave(h);
 }
@@ -232,14 +232,14 @@ void hold_take(Hold *h, int fd, char *name, const PlaceholderInfo *info)
                  * (ReuseAddress=always). Else the first look tells whether it runs; no question
                  * now, ten thousand would make a restart slow. */
                 h->owner_up = info->sharing && h->reuse != REUSE_NO;
-                h->started = hold_now();
+                h->started = now_usec(CLOCK_MONOTONIC);
                 if (info->sharing && h->reuse == REUSE_NO)
                         (void) placeholder_unshare(fd);
         }
         hold_settle(h);
         if (h->state == HOLD_STATE_EXCLUSIVE) {
                 h->scrub_due = true;
-                hold_schedule(h, hold_now() + SCRUB_AFTER);
+                hold_schedule(h, now_usec(CLOCK_MONOTONIC) + SCRUB_AFTER);
         }
 }
 

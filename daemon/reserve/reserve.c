@@ -18,8 +18,8 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "daemon/reserve/drift.h"
 #include "daemon/reserve/record.h"
@@ -27,8 +27,6 @@
 #include "kernel/kernel-list.h"
 #include "kernel/runtime.h"
 
-#define USEC_PER_MSEC  UINT64_C(1000)
-#define USEC_PER_SEC   UINT64_C(1000000)
 #define REREAD_USEC    (30 * USEC_PER_SEC)
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (5 * USEC_PER_SEC)
@@ -54,14 +52,6 @@ struct Reserve {
         sd_event_source *inotify_source;
         sd_event_source *timer;
 };
-
-static uint64_t now_usec(void)
-{
-        struct timespec ts = {};
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
 
 static bool record_exists(const Reserve *r)
 {
@@ -180,7 +170,7 @@ static uint64_t back_off(Reserve *r)
  */
 static int sync_pass(Reserve *r, bool at_once, uint64_t *ret_wake)
 {
-        uint64_t now = now_usec(), repair_at;
+        uint64_t now = now_usec(CLOCK_MONOTONIC), repair_at;
         PortSet missing;
         int q, k;
 
@@ -202,7 +192,8 @@ static int sync_pass(Reserve *r, bool at_once, uint64_t *ret_wake)
         }
 
         q = add_wanted(r);
-        if (!portset_empty(&missing) && drift_tried(&r->drift, &missing, q, now_usec()))
+        if (!portset_empty(&missing) &&
+            drift_tried(&r->drift, &missing, q, now_usec(CLOCK_MONOTONIC)))
                 r->ops->drift(&missing, q, r->userdata);
         if (q < 0)
                 return q;
@@ -229,9 +220,9 @@ static int sync_list(Reserve *r, bool at_once)
         update_foreign(r);
 
         if (wake == 0 && q < 0) {
-                wake = now_usec() + back_off(r);
+                wake = now_usec(CLOCK_MONOTONIC) + back_off(r);
         } else if (wake == 0) {
-                wake = now_usec() + REREAD_USEC;
+                wake = now_usec(CLOCK_MONOTONIC) + REREAD_USEC;
                 r->retry = 0;
         }
         /* That somebody has the file open just now is not worth a word until it lasts. */

@@ -3,14 +3,10 @@
 
 /* What the files of the watch share. */
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "daemon/watch/collision-set.h"
 #include "daemon/watch/pass.h"
 #include "daemon/watch/watch.h"
-
-#define USEC_PER_MSEC UINT64_C(1000)
-#define USEC_PER_SEC  UINT64_C(1000000)
 
 typedef enum Trouble {
         TROUBLE_TCP,
@@ -47,14 +43,6 @@ struct Watch {
         SockDiagStats diag_stats;
         uint64_t events_lost;
 };
-
-static inline uint64_t now_usec(clockid_t clock)
-{
-        struct timespec ts;
-
-        (void) clock_gettime(clock, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
 
 /* watch-report.c: what is told, each once. */
 void watch_tell_trouble(Watch *w, Trouble t, int error);

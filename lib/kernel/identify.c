@@ -14,8 +14,8 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/grow.h"
 #include "base/printable.h"
@@ -30,8 +30,7 @@
 
 /* Looking through every process's fds is slow on a big machine, and strangers decide how often it
  * is wanted: no more than this in a second, what is left stays unnamed. */
-#define SEARCH_BUDGET_NSEC UINT64_C(100000000)
-#define NSEC_PER_SEC       UINT64_C(1000000000)
+#define SEARCH_BUDGET_USEC (100 * USEC_PER_MSEC)
 
 typedef enum Relation {
         RELATION_UNKNOWN,
@@ -53,16 +52,8 @@ struct Identify {
         Owner **owners; /* by reservation name */
         size_t n_owners, n_owners_allocated;
         Memo memos[MEMOS];
-        uint64_t search_second, searched_nsec;
+        uint64_t search_second, searched_usec;
 };
-
-static uint64_t clock_nsec(clockid_t clock)
-{
-        struct timespec ts;
-
-        (void) clock_gettime(clock, &ts);
-        return (uint64_t) ts.tv_sec * NSEC_PER_SEC + (uint64_t) ts.tv_nsec;
-}
 
 int identify_new(Identify **ret)
 {
@@ -328,16 +319,16 @@ static int name_cgroup(Identify *i, uint64_t id, Holder *h, char **ret_path)
 /* True: there is budget left for a search in this second. */
 static bool may_search(Identify *i, uint64_t now)
 {
-        if (now / NSEC_PER_SEC != i->search_second) {
-                i->search_second = now / NSEC_PER_SEC;
-                i->searched_nsec = 0;
+        if (now / USEC_PER_SEC != i->search_second) {
+                i->search_second = now / USEC_PER_SEC;
+                i->searched_usec = 0;
         }
-        return i->searched_nsec < SEARCH_BUDGET_NSEC;
+        return i->searched_usec < SEARCH_BUDGET_USEC;
 }
 
 static int name_process(Identify *i, const char *cgroup, uint32_t inode, Holder *h)
 {
-        uint64_t begin = clock_nsec(CLOCK_MONOTONIC);
+        uint64_t begin = now_usec(CLOCK_MONOTONIC);
         _cleanup_(freep) char *exe = NULL;
         char directory[PATH_MAX];
         pid_t pid;
@@ -351,7 +342,7 @@ static int name_process(Identify *i, const char *cgroup, uint32_t inode, Holder 
                 cgroup = NULL;
 
         r = process_find_inode(cgroup ? directory : NULL, inode, &pid);
-        i->searched_nsec += clock_nsec(CLOCK_MONOTONIC) - begin;
+        i->searched_usec += now_usec(CLOCK_MONOTONIC) - begin;
         if (r == -ENOMEM)
                 return r;
         if (r < 0) /* Not to be known here: that is what "missing" says. */
@@ -377,7 +368,7 @@ int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
         holder_init(&h);
         h.kind = kind;
         h.socket = *s;
-        h.since_usec = clock_nsec(CLOCK_REALTIME) / 1000u;
+        h.since_usec = now_usec(CLOCK_REALTIME);
 
         if (s->cgroup != 0) {
                 r = name_cgroup(i, s->cgroup, &h, &cgroup);

@@ -8,12 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/grow.h"
 #include "model/config-values.h"
 #include "model/socket-key.h"
-
-#define USEC_PER_MSEC UINT64_C(1000)
-#define USEC_PER_SEC  UINT64_C(1000000)
 
 #define D(field) offsetof(ConfigDaemon, field)
 #define R(field) offsetof(Reservation, field)
