@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/alert/log.h"
 #include "daemon/bus/interface.h"
@@ -31,21 +30,14 @@ struct Bus {
         unsigned n_peers;
 };
 
-static uint64_t bus_now(const Bus *b)
-{
-        uint64_t now = 0;
-
-        (void) sd_event_now(b->event, CLOCK_MONOTONIC, &now);
-        return now;
-}
-
 /* Tends to all, frees those that are to be dropped; with admission also those whose user the
  * configuration names no longer. Never called from within a peer's own callback. */
 static void tend(Bus *b, bool admission)
 {
-        uint64_t now = bus_now(b);
         unsigned kept = 0;
+        uint64_t now = 0;
 
+        (void) sd_event_now(b->event, CLOCK_MONOTONIC, &now);
         for (unsigned i = 0; i < b->n_peers; i++) {
                 Peer *p = b->peers[i];
 
@@ -63,20 +55,25 @@ static int on_post(sd_event_source *s, void *userdata)
         return 0;
 }
 
+static void arm_tick(Bus *b)
+{
+        int r;
+
+        r = sd_event_source_set_time_relative(b->tick, TICK_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(b->tick, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_error("Cannot arm the timer of the control connections: %s", strerror(-r));
+}
+
 /* The clock of the deadlines runs only while somebody is connected. */
 static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 {
         Bus *b = userdata;
-        int r;
 
         tend(b, true);
-        if (b->n_peers == 0)
-                return 0;
-        r = sd_event_source_set_time(s, bus_now(b) + TICK_USEC);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-        if (r < 0)
-                log_error("Cannot arm the timer of the control connections: %s", strerror(-r));
+        if (b->n_peers > 0)
+                arm_tick(b);
         return 0;
 }
 
@@ -110,14 +107,8 @@ static void on_accept(int fd, const struct ucred *credentials, void *userdata)
                 return;
         }
         b->peers[b->n_peers++] = p;
-        if (b->n_peers == 1) {
-                r = sd_event_source_set_time(b->tick, bus_now(b) + TICK_USEC);
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(b->tick, SD_EVENT_ONESHOT);
-                if (r < 0)
-                        log_error("Cannot arm the timer of the control connections: %s",
-                                  strerror(-r));
-        }
+        if (b->n_peers == 1)
+                arm_tick(b);
 }
 
 int bus_new(sd_event *event, const char *runtime_dir, const BusOps *ops, void *userdata, Bus **ret)

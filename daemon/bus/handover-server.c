@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/alert/log.h"
 #include "daemon/bus/handover-request.h"
@@ -142,7 +141,6 @@ static void on_accept(int fd, const struct ucred *credentials, void *userdata)
 {
         _cleanup_(caller_freep) Caller *c = NULL;
         HandoverServer *h = userdata;
-        uint64_t now;
         int r;
 
         if (h->n_callers >= CALLERS_MAX) {
@@ -165,10 +163,8 @@ static void on_accept(int fd, const struct ucred *credentials, void *userdata)
         h->callers = c;
         h->n_callers++;
 
-        r = sd_event_now(h->event, CLOCK_MONOTONIC, &now);
-        if (r >= 0)
-                r = sd_event_add_time(h->event, &c->deadline, CLOCK_MONOTONIC, now + DEADLINE_USEC,
-                                      0, on_deadline, c);
+        r = sd_event_add_time_relative(h->event, &c->deadline, CLOCK_MONOTONIC, DEADLINE_USEC, 0,
+                                       on_deadline, c);
         if (r >= 0)
                 r = sd_event_add_io(h->event, &c->io, fd, EPOLLIN, on_request, c);
         if (r < 0) {

@@ -4,14 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 
+#include "base/file.h"
 #include "daemon/alert/log.h"
 
 /* A full fd table leaves the connection in the queue and the socket readable: trying again at once
@@ -84,13 +85,10 @@ static int on_resume(sd_event_source *s, uint64_t usec, void *userdata)
 
 static void pause_accept(Listener *l)
 {
-        uint64_t now;
         int r;
 
         /* Without the timer nobody would switch it on again. */
-        r = sd_event_now(l->event, CLOCK_MONOTONIC, &now);
-        if (r >= 0)
-                r = sd_event_source_set_time(l->resume, now + PAUSE_USEC);
+        r = sd_event_source_set_time_relative(l->resume, PAUSE_USEC);
         if (r >= 0)
                 r = sd_event_source_set_enabled(l->resume, SD_EVENT_ONESHOT);
         if (r >= 0)
@@ -208,10 +206,10 @@ Listener *listener_free(Listener *l)
         if (!l)
                 return NULL;
         if (l->fd >= 0) {
-                char path[4096];
+                char path[PATH_MAX];
 
-                if (listener_in_place(l) && (size_t) snprintf(path, sizeof(path), "%s/%s",
-                                                              l->directory, l->name) < sizeof(path))
+                if (listener_in_place(l) &&
+                    path_join(path, sizeof(path), l->directory, l->name) >= 0)
                         (void) unlink(path);
                 sd_event_source_disable_unref(l->io);
                 close(l->fd);
