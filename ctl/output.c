@@ -99,6 +99,10 @@ Exit fail(const Ctl *c, Exit exit_code, const char *format, ...)
                 return exit_code;
         }
 
+        /* What the daemon listed, each mistake a line, ends with one. */
+        for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)
+                text[n - 1] = 0;
+
         if (c->json == JSON_OFF) {
                 char *rest = text, *line;
 

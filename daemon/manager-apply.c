@@ -52,15 +52,22 @@ static void reservable(Manager *m, Config *c, PortSet *ret)
         *ret = ours;
 }
 
+static void log_diagnostic(int priority, const Diagnostic *d)
+{
+        if (d->line > 0)
+                log_line(priority, "%s:%u: %s", d->file, d->line, d->message);
+        else /* about the file as a whole */
+                log_line(priority, "%s: %s", d->file, d->message);
+}
+
 static void log_diagnostics(const Config *c)
 {
         for (size_t i = 0; i < c->n_errors; i++)
-                log_error("%s:%u: %s", c->errors[i].file, c->errors[i].line, c->errors[i].message);
+                log_diagnostic(LOG_ERR, &c->errors[i]);
         if (c->n_errors_dropped > 0)
                 log_error("and %zu more mistakes in the configuration", c->n_errors_dropped);
         for (size_t i = 0; i < c->n_warnings; i++)
-                log_warning("%s:%u: %s", c->warnings[i].file, c->warnings[i].line,
-                            c->warnings[i].message);
+                log_diagnostic(LOG_WARNING, &c->warnings[i]);
 }
 
 /* reservable() may have found mistakes: they must be known before anything is changed. */
@@ -134,7 +141,7 @@ int manager_load(Manager *m)
         return r;
 }
 
-static char *diagnostics_text(const Config *c)
+static char *errors_text(const Config *c)
 {
         char *text = NULL;
         size_t size = 0;
@@ -143,7 +150,7 @@ static char *diagnostics_text(const Config *c)
         f = open_memstream(&text, &size);
         if (!f)
                 return NULL;
-        config_print_diagnostics(c, f);
+        config_print_errors(c, f);
         if (fclose(f) != 0)
                 return NULL;
         return text;
@@ -165,7 +172,7 @@ static int reload(Manager *m, char **ret_error)
         reservable(m, c, &ports);
         log_diagnostics(c);
         if (c->n_errors > 0) {
-                *ret_error = diagnostics_text(c);
+                *ret_error = errors_text(c);
                 return -EINVAL;
         }
         return manager_apply_ports(m, TAKE_PTR(c), &ports);
@@ -178,7 +185,8 @@ int manager_reload(Manager *m, char **ret_error)
         notify_reloading();
         r = reload(m, ret_error);
         if (r < 0)
-                log_error("Not reloaded, what ran goes on: %s", strerror(-r));
+                log_error("Not reloaded, what ran goes on: %s",
+                          r == -EINVAL ? "the configuration has mistakes" : strerror(-r));
         else
                 log_notice("Reloaded: %zu reservations", m->config->n_reservations);
         notify_ready();

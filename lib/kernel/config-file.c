@@ -243,12 +243,17 @@ static void print(const Diagnostic *d, const char *kind, FILE *f)
                 fprintf(f, "%s: %s%s\n", d->file, kind, d->message);
 }
 
-void config_print_diagnostics(const Config *c, FILE *f)
+void config_print_errors(const Config *c, FILE *f)
 {
         for (size_t i = 0; i < c->n_errors; i++)
                 print(&c->errors[i], "", f);
         if (c->n_errors_dropped > 0)
                 fprintf(f, "... and %zu more mistakes\n", c->n_errors_dropped);
+}
+
+void config_print_diagnostics(const Config *c, FILE *f)
+{
+        config_print_errors(c, f);
         for (size_t i = 0; i < c->n_warnings; i++)
                 print(&c->warnings[i], "warning: ", f);
 }

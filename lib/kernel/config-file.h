@@ -23,6 +23,7 @@ int config_load_applied(const char *path, Config **ret);
 /* Writes RUNTIME/applied.conf (0644), by rename. */
 int config_save_applied(const Config *c, const char *path);
 
-/* Prints "FILE:LINE: message" for each error and warning; "warning: " before the latter's message.
- */
+/* Prints "FILE:LINE: message" for each error, and with _diagnostics for each warning, with
+ * "warning: " before its message. About a file as a whole there is no LINE. */
+void config_print_errors(const Config *c, FILE *f);
 void config_print_diagnostics(const Config *c, FILE *f);

@@ -155,13 +155,16 @@ def test_reload(daemon, ctl):
 def test_reload_with_mistakes_changes_nothing(daemon, ctl):
     d = daemon("[app]\nPorts=48121/tcp\n")
     before = (d.runtime / "applied.conf").read_bytes()
-    d.configure("[app]\nPorts=48122/tcp\nPorts=0\n[b]\nPorts=99999\n")
+    d.configure("[app]\nPorts=48122/tcp\nPorts=0\n[b]\nPorts=99999\n[c]\nPorts=80\nEvict=any\n")
     r = ctl("reload", code=7)
-    assert f"{d.config}:3: " in r.stderr and f"{d.config}:5: " in r.stderr
-    assert len(r.stderr.splitlines()) >= 2
+    # The mistakes, and nothing else: a remark is none.
+    assert [line.split(": ")[:2] for line in r.stderr.splitlines()] == \
+        [["portreservectl", f"{d.config}:3"], ["portreservectl", f"{d.config}:5"]]
+    assert "Not reloaded, what ran goes on: the configuration has mistakes" in d.log()
     error = ctl.json("reload", code=7)
     assert list(error) == ["error", "message", "exit"] and error["error"] == "ConfigurationInvalid"
-    assert f"{d.config}:5: " in error["message"]
+    assert f"{d.config}:5: " in error["message"] and error["message"].strip() == error["message"]
+    assert "no effect" not in error["message"]
     assert ctl("reload", "-q", code=7).stderr == ""
     assert kernel_list() == {48121}
     assert (d.runtime / "applied.conf").read_bytes() == before
