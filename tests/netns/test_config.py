@@ -91,6 +91,30 @@ def test_without_effect_yet_is_said_and_no_mistake(place):
     assert re.findall(r"^\S+:(\d+): warning: .* no effect in this build", said, re.M) == ["2", "5", "6"]
 
 
+LATER = {
+    "Daemon": ["SocketUnits=no", "AlertUnit=alert@.service", "Exclusive=audit", "ExclusiveOnExit=keep", "PortserverSocket=@ports",
+               "PortreserveDirectory=/etc/portreserve", "MetricsFile=/run/metrics"],
+    "a": ["Exclusive=yes", "Evict=ephemeral", "AlertUnit=alert@.service"],
+}
+
+
+def test_the_daemon_says_what_has_no_effect_yet(daemon):
+    """As --check does: every such key once, with its line, at the start and in status."""
+    text = "[a]\nPorts=48121/tcp\n" + "".join(f"[{section}]\n" + "".join(f"{key}\n" for key in keys) for section, keys in LATER.items())
+    text += "[Pool p]\nPorts=20000-20009\nUsers=root\nMaxPerUser=1\nMaxLeaseSec=1h\n"
+    d = daemon(text)
+    lines = text.splitlines()
+    want = [(str(i + 1), re.split("[]=]", line.lstrip("["))[0]) for i, line in enumerate(lines)
+            if any(line in keys for keys in LATER.values()) or line == "[Pool p]"]
+    assert len(want) == 11
+    logged = re.findall(rf"^portreserved: {re.escape(str(d.config))}:(\d+): \[?([\w ]+)[]=]+ has no effect in this build", d.log(), re.M)
+    assert logged == want
+    assert [str(w["line"]) for w in d.state()["warnings"]] == [line for line, _ in want]
+    assert d.state()["config_errors"] == 0
+    said = check("portreserved", d.config).stdout.decode()
+    assert re.findall(r"^\S+:(\d+): warning: \[?([\w ]+)[]=]+ has no effect in this build", said, re.M) == want
+
+
 def test_at_boot_a_mistake_costs_itself(daemon):
     d = daemon(GOOD + "[b]\nPorts=48121 48122\n[c]\nPorts=48123/tcp 0\n[d\n[e]\nPorts=48124/tcp\nFoo=1\n")
     wait_until(lambda: set(kernel_list()) == {48121, 48123, 48124}, "the rest is reserved")
