@@ -10,4 +10,5 @@ fi
 if [ -d /run/systemd/system ]; then
         systemd-tmpfiles --create portreserved.conf
         systemctl daemon-reload
+        journalctl --update-catalog
 fi

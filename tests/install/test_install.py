@@ -3,13 +3,15 @@
 
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
 
 import pytest
 
-BUILD = pathlib.Path(os.environ.get("PORTRESERVED_BUILD", pathlib.Path(__file__).parents[2] / "build")).resolve()
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("PORTRESERVED_BUILD", SOURCE / "build")).resolve()
 
 # Mode -> paths. {units} and {generators} are where systemd's pkg-config file puts them: below /lib or /usr/lib.
 EXPECTED = {
@@ -27,6 +29,7 @@ EXPECTED = {
         "{units}/portreserved-list.service",
         "{units}/portreserved.service",
         "usr/lib/sysusers.d/portreserved.conf",
+        "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/tmpfiles.d/portreserved.conf",
         "usr/share/doc/portreserved/examples/portreserved.conf",
         "usr/share/man/man1/portreserve-exec.1",
@@ -42,9 +45,10 @@ def systemd(variable, otherwise):
     return (shown.stdout.strip() or otherwise).lstrip("/")
 
 
-@pytest.fixture(scope="module")
-def destination(tmp_path_factory):
-    path = tmp_path_factory.mktemp("destination")
+@pytest.fixture
+def destination(tmp_path):
+    path = tmp_path / "destination"
+    path.mkdir()
     subprocess.run(
         ["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet"],
         check=True, stdin=subprocess.DEVNULL, env={**os.environ, "DESTDIR": str(path)},
@@ -87,3 +91,17 @@ def test_no_build_path_is_left(destination):
         if here.exists() and not path.startswith("usr/s") and shutil.which("readelf"):
             shown = subprocess.run(["readelf", "-d", here], capture_output=True, text=True, check=False)
             assert "RUNPATH" not in shown.stdout and "RPATH" not in shown.stdout, path
+
+
+def test_catalog_has_each_message(destination):
+    """Every id that the daemon writes has its entry, no other is there, and journald takes the file."""
+    catalog = destination / "usr/lib/systemd/catalog/portreserved.catalog"
+    ids = re.findall(r'MESSAGE_ID_\w+\s+"([0-9a-f]{32})"', (SOURCE / "daemon/alert/message-ids.h").read_text())
+    assert ids
+    assert sorted(re.findall(r"^-- ([0-9a-f]{32})$", catalog.read_text(), re.M)) == sorted(ids)
+    (destination / "var/lib/systemd/catalog").mkdir(parents=True, exist_ok=True)
+    subprocess.run(["journalctl", f"--root={destination}", "--update-catalog"], check=True, stdin=subprocess.DEVNULL)
+    shown = subprocess.run(
+        ["journalctl", f"--root={destination}", "--list-catalog"], check=True, capture_output=True, text=True
+    ).stdout
+    assert len(shown.splitlines()) == len(ids)
