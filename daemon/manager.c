@@ -245,8 +245,11 @@ int manager_run(Manager *m)
         int r;
 
         r = sd_event_loop(m->event);
-        if (r < 0)
+        if (r < 0) {
+                /* No clean end: what is ours stays, for whoever restarts us. */
                 log_error("Event loop failed: %s", strerror(-r));
+                return r;
+        }
         manager_stop(m);
-        return r;
+        return 0;
 }
