@@ -235,9 +235,15 @@ void hold_owner_stopped(Hold *h)
         hold_begin_leaving(h);
 }
 
+/* Hold=shared, and we have the socket: whether its owner comes or goes changes nothing. */
+static bool is_open_always(const Hold *h)
+{
+        return h->mode == HOLD_SHARED && h->fd >= 0;
+}
+
 void hold_owner_seen(Hold *h, bool bound)
 {
-        if (h->mode == HOLD_SHARED) {
+        if (is_open_always(h)) {
                 if (bound && !h->owner_seen)
                         step_behind(h, true);
                 h->owner_seen = bound;
@@ -259,6 +265,8 @@ void hold_freed(Hold *h)
 {
         uint64_t now = now_usec(CLOCK_MONOTONIC);
 
+        if (is_open_always(h))
+                return;
         /* One that lacks a descriptor is not helped, and would hear of each socket that it gives back itself. */
         if (h->state == HOLD_STATE_PENDING && h->error == -EADDRINUSE)
                 hold_schedule(h, MAX_OF(now, h->tried + HOLD_RETRY_FIRST));

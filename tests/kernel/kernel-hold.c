@@ -692,6 +692,42 @@ static void test_shared(void **state)
         assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, PLAIN), -EADDRINUSE);
 }
 
+/* That the owner goes is no reason to close the door to its next run. */
+static void test_shared_owner_gone_by_event(void **state)
+{
+        World *w = *state;
+        const Endpoint *e;
+
+        apply_one(w, "shared", "yes", "tcp");
+        e = &srv(w)->endpoints[0];
+        for (int run = 0; run < 2; run++) {
+                int owner = serve(w, IPPROTO_TCP, dual, REUSEADDR);
+
+                hold_set_owner_seen(w->set, srv(w), e, w->port, true);
+                close(owner);
+                hold_set_port_freed(w->set, IPPROTO_TCP, w->port);
+                run_for(w, 500);
+                expect_state(w, HOLD_STATE_SHARING);
+                assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, REUSEADDR), 0);
+                assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, PLAIN), -EADDRINUSE);
+        }
+}
+
+/* Whether the look or the event is first to tell that it has gone. */
+static void test_shared_owner_was_first(void **state)
+{
+        World *w = *state;
+        int owner = serve(w, IPPROTO_TCP, dual, REUSEADDR);
+
+        apply_one(w, "shared", "yes", "tcp");
+        expect_state(w, HOLD_STATE_IN_USE);
+        close(owner);
+        hold_set_owner_seen(w->set, srv(w), &srv(w)->endpoints[0], w->port, false);
+        hold_set_port_freed(w->set, IPPROTO_TCP, w->port);
+        assert_true(run_until_state(w, HOLD_STATE_SHARING));
+        assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, PLAIN), -EADDRINUSE);
+}
+
 static void test_listening(void **state)
 {
         World *w = *state;
@@ -969,6 +1005,8 @@ int main(void)
                 TEST(test_reuse_no_crash_before_bind),
                 TEST(test_reuse_always),
                 TEST(test_shared),
+                TEST(test_shared_owner_gone_by_event),
+                TEST(test_shared_owner_was_first),
                 TEST(test_listening),
                 TEST(test_squatter_got_in),
                 TEST(test_adoption),
