@@ -3,8 +3,11 @@
 /* portreserved(8): declare a port once, and it is there when its service starts. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/alert/log.h"
 #include "daemon/manager.h"
@@ -32,6 +35,18 @@ static void help(FILE *f)
               "\n"
               "See portreserved(8), portreserved.conf(5), portreservectl(1).\n",
               f);
+}
+
+/* Started with a standard stream closed, the next file or socket of ours would get its number, and
+ * our log. */
+static void open_standard_streams(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        closep(&fd);
 }
 
 static int check(const char *file)
@@ -66,6 +81,9 @@ static int run(const ManagerOptions *options)
         _cleanup_(manager_freep) Manager *m = NULL;
         int r;
 
+        /* In a container we may be who everybody's orphans are left to: the kernel buries them. */
+        if (getpid() == 1)
+                (void) signal(SIGCHLD, SIG_IGN);
         r = manager_new(options, &m);
         if (r >= 0)
                 r = manager_start(m);
@@ -104,6 +122,7 @@ int main(int argc, char *argv[])
         bool do_check = false, do_release = false;
         int c;
 
+        open_standard_streams();
         log_open();
 
         while ((c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
