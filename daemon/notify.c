@@ -47,11 +47,6 @@ void notify_status(const char *format, ...)
                 (void) sd_notifyf(false, "STATUS=%s", text);
 }
 
-void notify_extend_timeout(unsigned long usec)
-{
-        (void) sd_notifyf(false, "EXTEND_TIMEOUT_USEC=%lu", usec);
-}
-
 int notify_store_fd(int fd, const char *name)
 {
         char text[64];

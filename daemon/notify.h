@@ -17,9 +17,6 @@ void notify_reloading(void);
 void notify_stopping(void);
 void notify_status(const char *format, ...) _printf_(1, 2);
 
-/* Asks for this much more time before the start times out, in microseconds. */
-void notify_extend_timeout(unsigned long usec);
-
 /* Puts fd into the store under that name, without polling it: a bound TCP socket that does not
  * listen polls as hung up, and PID 1 would drop it (FDPOLL=0). The store keeps a copy; fd stays
  * ours. */

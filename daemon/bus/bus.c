@@ -165,8 +165,3 @@ void bus_emit_event(Bus *b, const char *json)
                 if (peer_subscribed(b->peers[i]))
                         (void) interface_emit_event(peer_bus(b->peers[i]), json);
 }
-
-unsigned bus_connections(const Bus *b)
-{
-        return b->n_peers;
-}

@@ -56,5 +56,3 @@ int bus_restore(Bus *b);
 
 /* Sends the Event signal to subscribers; a peer that does not read is dropped. */
 void bus_emit_event(Bus *b, const char *json);
-
-unsigned bus_connections(const Bus *b);

@@ -24,7 +24,6 @@ struct Watch {
         Identify *identify;
         CollisionSet *set;
         const Config *config;
-        PortSet tcp_ports, udp_ports;
         DiagFilter *tcp_look, *udp_look, *tcp_connections;
         OwnerSeen *owners; /* at the last look, sorted */
         size_t n_owners;

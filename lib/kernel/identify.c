@@ -21,12 +21,12 @@
 #include "base/printable.h"
 #include "kernel/owner.h"
 #include "kernel/process.h"
+#include "model/unit-name.h"
 
-/* Units that ask for hand-over, and portreserve-exec clients, of one reservation. */
-#define EXTRAS_MAX 256u
+/* portreserve-exec clients of one reservation. */
+#define CLIENTS_MAX 256u
 
-#define UNIT_NAME_MAX 255u
-#define MEMOS         1024u
+#define MEMOS 1024u
 
 /* Looking through every process's fds is slow on a big machine, and strangers decide how often it
  * is wanted: no more than this in a second, what is left stays unnamed. */
@@ -101,7 +101,6 @@ void identify_reset(Identify *i)
                 Owner *o = i->owners[k];
 
                 owner_forget_names(o);
-                owner_forget_units(o);
                 /* Clients of portreserve-exec live on. */
                 if (o->n_cgroups > 0)
                         i->owners[kept++] = o;
@@ -140,28 +139,6 @@ static Owner *get_owner(Identify *i, const char *reservation)
         return o;
 }
 
-int identify_add_unit(Identify *i, const char *reservation, const char *unit)
-{
-        Owner *o = get_owner(i, reservation);
-        char *copy;
-
-        if (!o)
-                return -ENOMEM;
-        for (size_t k = 0; k < o->n_units; k++)
-                if (strcmp(o->units[k], unit) == 0)
-                        return 0;
-        if (o->n_units >= EXTRAS_MAX)
-                return -E2BIG;
-        if (!GROW(o->units, o->n_units_allocated, o->n_units + 1))
-                return -ENOMEM;
-        copy = strdup(unit);
-        if (!copy)
-                return -ENOMEM;
-        o->units[o->n_units++] = copy;
-        forget_memos(i);
-        return 0;
-}
-
 int identify_add_cgroup(Identify *i, const char *reservation, uint64_t cgroup)
 {
         Owner *o = get_owner(i, reservation);
@@ -170,7 +147,7 @@ int identify_add_cgroup(Identify *i, const char *reservation, uint64_t cgroup)
                 return -ENOMEM;
         if (cgroup == 0)
                 return -EINVAL;
-        if (o->n_cgroups >= EXTRAS_MAX)
+        if (o->n_cgroups >= CLIENTS_MAX)
                 return -E2BIG;
         if (!GROW(o->cgroups, o->n_cgroups_allocated, o->n_cgroups + 1))
                 return -ENOMEM;
@@ -216,7 +193,7 @@ static bool in_client_cgroup(Identify *i, const Owner *o, uint64_t id, const cha
  */
 static bool is_in_system_slice(Identify *i, const char *unit, uint64_t id)
 {
-        char path[UNIT_NAME_MAX + 32];
+        char path[UNIT_NAME_LENGTH_MAX + 32];
         uint64_t found;
 
         if ((size_t) snprintf(path, sizeof(path), "/system.slice/%s", unit) >= sizeof(path))
@@ -246,9 +223,6 @@ static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
                 return RELATION_GENERATED;
         for (size_t k = 0; k < OWNER_NAMES_MAX && o->names[k]; k++)
                 if (in_unit(i, path, id, o->names[k]))
-                        return RELATION_OWNER;
-        for (size_t k = 0; k < o->n_units; k++)
-                if (in_unit(i, path, id, o->units[k]))
                         return RELATION_OWNER;
         /* In the root cgroup everybody is who is in none. */
         return path && path[1] ? RELATION_NONE : RELATION_UNKNOWN;

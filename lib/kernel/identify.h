@@ -17,14 +17,12 @@ DEFINE_CLEANUP(Identify, identify_free);
 
 CgroupMap *identify_cgroups(Identify *i);
 
-/* Another unit that stands for the reservation's owner for as long as the configuration lasts: the
- * one that asked for hand-over. And the cgroup of a live portreserve-exec client (by id; 0 takes it
- * back). */
-int identify_add_unit(Identify *i, const char *reservation, const char *unit);
+/* The cgroup of a live portreserve-exec client stands for the reservation's owner, too. Counted: as many removals as
+ * additions. -E2BIG; remove: -ENOENT. */
 int identify_add_cgroup(Identify *i, const char *reservation, uint64_t cgroup);
 int identify_remove_cgroup(Identify *i, const char *reservation, uint64_t cgroup);
 
-/* Forgets cached aliases and extra units: after a reload. */
+/* Forgets cached aliases: after a reload. */
 void identify_reset(Identify *i);
 
 /* Fills owner and pid1_listener of o (socket is set; ours and listener_legitimate are the caller's

@@ -9,8 +9,6 @@
 #include "base/cleanup.h"
 #include "kernel/unit-file.h"
 
-#define UNIT_NAME_MAX 255u
-
 Owner *owner_new(const char *reservation)
 {
         Owner *o;
@@ -37,18 +35,9 @@ void owner_forget_names(Owner *o)
         o->generated[0] = 0;
 }
 
-void owner_forget_units(Owner *o)
-{
-        for (size_t i = 0; i < o->n_units; i++)
-                free(o->units[i]);
-        o->n_units = 0;
-}
-
 void owner_free(Owner *o)
 {
         owner_forget_names(o);
-        owner_forget_units(o);
-        free(o->units);
         free(o->cgroups);
         free(o->reservation);
         free(o);
@@ -57,13 +46,13 @@ void owner_free(Owner *o)
 /* Appends a name, and the .socket unit of a .service. Those that are there already are left out. */
 static int add_names(Owner *o, const char *unit)
 {
-        char socket[UNIT_NAME_MAX + 1];
+        char socket[UNIT_NAME_LENGTH_MAX + 1];
         const char *add[2] = { unit, NULL };
         size_t l = strlen(unit), n = 0;
 
-        if (l > UNIT_NAME_MAX)
+        if (l > UNIT_NAME_LENGTH_MAX)
                 return 0;
-        if (l > strlen(".service") && strcmp(unit + l - strlen(".service"), ".service") == 0) {
+        if (unit_name_has_suffix(unit, ".service")) {
                 (void) snprintf(socket, sizeof(socket), "%.*s.socket",
                                 (int) (l - strlen(".service")), unit);
                 add[1] = socket;

@@ -15,8 +15,6 @@ typedef struct Owner {
         char *names
                 [OWNER_NAMES_MAX]; /* the unit under its names, its .socket units; NULL-terminated */
         char generated[RESERVATION_UNIT_MAX];
-        char **units; /* asked for hand-over */
-        size_t n_units, n_units_allocated;
         uint64_t *cgroups; /* of portreserve-exec clients, once for each */
         size_t n_cgroups, n_cgroups_allocated;
 } Owner;
@@ -25,7 +23,6 @@ Owner *owner_new(const char *reservation); /* NULL: no memory */
 void owner_free(Owner *o);
 
 void owner_forget_names(Owner *o);
-void owner_forget_units(Owner *o);
 
 /* Fills the names of the owner, once and when the configuration names another unit. 1: they are new,
  * 0: as before. -ENOMEM. */

@@ -196,23 +196,3 @@ int process_exe(pid_t pid, char **ret)
         *ret = copy;
         return 0;
 }
-
-int process_comm(pid_t pid, char **ret)
-{
-        _cleanup_(freep) char *text = NULL;
-        char path[64], *copy;
-        size_t size;
-        int r;
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/comm", (int) pid);
-        r = file_read(path, 256, &text, &size);
-        if (r < 0)
-                return process_error(-r);
-        if (size > 0 && text[size - 1] == '\n')
-                text[size - 1] = 0;
-        copy = printable(text);
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        return 0;
-}

@@ -17,5 +17,3 @@ int process_has_inode(pid_t pid, uint32_t inode);
 
 /* /proc/PID/exe; " (deleted)" kept. malloc'ed, printable. -ENOENT (kernel threads too), -EACCES. */
 int process_exe(pid_t pid, char **ret);
-/* The name in /proc/PID/comm. malloc'ed, printable. Same errors. */
-int process_comm(pid_t pid, char **ret);

@@ -159,15 +159,6 @@ int unit_resolve_alias(const char *root, const char *name, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-bool unit_exists(const char *root, const char *name)
-{
-        _cleanup_(freep) char *text = NULL;
-        char path[PATH_MAX];
-
-        /* An empty file masks like /dev/null. */
-        return find_unit(root, name, path) == 0 && read_text(root, path, &text) == 0 && *text;
-}
-
 typedef struct DropIns {
         char **paths; /* sorted by file name; of one name the first found only */
         size_t n, n_allocated;

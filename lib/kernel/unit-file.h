@@ -13,11 +13,9 @@
  * follows "a@.service". malloc'ed; a copy of name when there is no file. -ELOOP. */
 int unit_resolve_alias(const char *root, const char *name, char **ret);
 
-/* Does "NAME.service" (or its template) exist below root? Masked ones do not. */
-bool unit_exists(const char *root, const char *name);
-
 /* The last value of SECTION's KEY over the unit's file and drop-ins; "" resets. malloc'ed, NULL
- * where unset. -ENOENT: no unit. */
+ * where unset. -ENOENT: no unit, or a masked one (an empty
+ * file masks like /dev/null). */
 int unit_get(const char *root, const char *name, const char *section, const char *key, char **ret);
 
 /* The same for keys that are lists: all values since the last "", separated by blanks. */

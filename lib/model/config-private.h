@@ -21,7 +21,6 @@ struct ConfigPrivate {
         size_t n_files, n_files_allocated;
 
         SectionKind section; /* the one open */
-        const char *section_file;
         Reservation *reservation;
         Pool *pool;
         bool orphan_said; /* keys before the first header: one mistake a file */
@@ -54,7 +53,6 @@ int config_keys_set(Config *c, const ConfigLine *l, const char *value, bool cont
 /* [Daemon] before any line. */
 void config_keys_defaults(Config *c);
 
-void config_daemon_deinit(ConfigDaemon *d);
 Pool *config_pool_free(Pool *p);
 
 /* Endpoints against each other: errors for what overlaps, the survivors in c->private->index. */

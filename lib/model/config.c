@@ -48,7 +48,7 @@ Pool *config_pool_free(Pool *p)
         return NULL;
 }
 
-void config_daemon_deinit(ConfigDaemon *d)
+static void daemon_deinit(ConfigDaemon *d)
 {
         free(d->alert_unit);
         free(d->portserver_socket);
@@ -81,7 +81,7 @@ Config *config_free(Config *c)
         free(c->pools);
         diagnostics_free(c->errors, c->n_errors);
         diagnostics_free(c->warnings, c->n_warnings);
-        config_daemon_deinit(&c->daemon);
+        daemon_deinit(&c->daemon);
         private_free(c->private);
         free(c);
         return NULL;
@@ -188,7 +188,6 @@ int config_section(Config *c, const char *file, unsigned line, const char *secti
         k = config_intern_file(c, file, &file);
         if (k < 0)
                 return k;
-        p->section_file = file;
         p->source_file = NULL;
         p->reservation = NULL;
         p->pool = NULL;
