@@ -364,11 +364,6 @@ bool reserve_has(const Reserve *r, uint16_t port)
         return portset_has(&r->kernel, port);
 }
 
-const PortSet *reserve_kernel(const Reserve *r)
-{
-        return &r->kernel;
-}
-
 const PortSet *reserve_foreign(const Reserve *r)
 {
         return &r->foreign;

@@ -41,8 +41,9 @@ int reserve_release(const char *runtime_dir);
 
 /* Is the port in the kernel's list now, as last read? */
 bool reserve_has(const Reserve *r, uint16_t port);
-const PortSet *reserve_kernel(const Reserve *r);  /* the kernel's list as last read */
-const PortSet *reserve_foreign(const Reserve *r); /* of it, what is not ours */
+
+/* What of the kernel's list, as last read, is not ours. */
+const PortSet *reserve_foreign(const Reserve *r);
 
 unsigned reserve_drifts(const Reserve *r);
 /* 0, or the negative errno of the last failure to write. */
