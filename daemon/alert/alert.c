@@ -159,8 +159,7 @@ static void alert_journal(const Event *e, const char *message, unsigned suppress
                         field_add(&f, "PORTRESERVED_CULPRIT_PID=%d", (int) h->pid);
                 if (h->exe)
                         field_add(&f, "PORTRESERVED_CULPRIT_EXE=%s", h->exe);
-                /* A TIME_WAIT row has no uid, the kernel says 0. */
-                if (h->socket.inode != 0)
+                if (socket_uid_known(&h->socket))
                         field_add(&f, "PORTRESERVED_CULPRIT_UID=%u", (unsigned) h->socket.uid);
         }
 
