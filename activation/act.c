@@ -32,13 +32,6 @@
 /* journald reads the level from the prefix. */
 #define say(level, format, ...) (void) fprintf(stderr, "<%d>" format "\n", level, ##__VA_ARGS__)
 
-static bool has_suffix(const char *s, const char *suffix)
-{
-        size_t l = strlen(s), m = strlen(suffix);
-
-        return l >= m && strcmp(s + l - m, suffix) == 0;
-}
-
 /* "port-alert@x.service" is an instance of "port-alert@.service". */
 static bool instance_of(const char *unit, const char *template)
 {
@@ -82,7 +75,7 @@ static bool owner_unit(const Config *c, char *const *names)
 
 static void start_unit(sd_bus *bus, const Config *c, const char *unit)
 {
-        _cleanup_(names_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         bool failed = false, allowed;
         int r;
 
@@ -98,7 +91,7 @@ static void start_unit(sd_bus *bus, const Config *c, const char *unit)
         }
 
         allowed = alert_unit(c, unit) ||
-                  (failed && (has_suffix(unit, ".socket") || owner_unit(c, names)));
+                  (failed && (unit_name_has_suffix(unit, ".socket") || owner_unit(c, names)));
         if (!allowed) {
                 say(LOG_NOTICE, "%s: not started: it %s.", unit,
                     failed ? "is neither a socket unit nor named by portreserved's configuration"

@@ -2,7 +2,6 @@
 
 #include "ctl/units.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/grow.h"
+#include "model/unit-name.h"
 
 #define UNIT_SIZE_MAX (1u << 20)
 #define DROP_IN       "50-portreserved.conf"
@@ -36,10 +36,9 @@ static void items_done(Items *l)
 
 static bool is_our_socket(const char *name)
 {
-        size_t l = strlen(name);
-
-        return l > strlen("portreserved-.socket") && strncmp(name, "portreserved-", 13) == 0 &&
-               strcmp(name + l - strlen(".socket"), ".socket") == 0;
+        return strlen(name) > strlen("portreserved-.socket") &&
+               strncmp(name, "portreserved-", strlen("portreserved-")) == 0 &&
+               unit_name_has_suffix(name, ".socket");
 }
 
 static int items_add(Items *l, const char *directory, const char *folder, const char *name)
@@ -68,12 +67,6 @@ static int items_add(Items *l, const char *directory, const char *folder, const 
                 return -ENOMEM;
         l->items[l->n++] = (Item){ .path = TAKE_PTR(path), .text = TAKE_PTR(text) };
         return 0;
-}
-
-static void closedirp(DIR **d)
-{
-        if (*d)
-                closedir(*d);
 }
 
 static int scan_wants(Items *l, const char *directory)
