@@ -37,19 +37,11 @@ int pid1_open(sd_bus **ret)
         return 0;
 }
 
-char **names_free(char **names)
-{
-        for (char **n = names; n && *n; n++)
-                free(*n);
-        free(names);
-        return NULL;
-}
-
 int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_names)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(names_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) char *state = NULL;
         const char *path;
         int r;

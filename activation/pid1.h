@@ -13,11 +13,8 @@
 int pid1_open(sd_bus **ret);
 
 /* Is the unit loaded and in the failed state? *ret_names gets all its names, aliases included
- * (NULL-terminated, each and the array malloc'ed), where it is loaded, else NULL. */
+ * (the caller's to strv_free()), where it is loaded, else NULL. */
 int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_names);
-
-char **names_free(char **names);
-DEFINE_CLEANUP(char *, names_free);
 
 /* Forgets the failures (and so the start limit that they used up) and queues a start job; does not
  * wait for it. */

@@ -17,16 +17,6 @@
 /* A reload binds thousands of sockets. */
 #define TIMEOUT_USEC (120u * 1000000u)
 
-static void bus_closep(sd_bus **bus)
-{
-        (void) sd_bus_flush_close_unref(*bus);
-}
-
-static void message_unrefp(sd_bus_message **m)
-{
-        (void) sd_bus_message_unref(*m);
-}
-
 /* "unix:path=…", with everything escaped that means something in a D-Bus address. malloc'ed. */
 static char *address_of(const char *directory)
 {
@@ -54,7 +44,7 @@ static char *address_of(const char *directory)
 /* A connection to the daemon itself: no bus is in between, so nobody says Hello. */
 static int open_bus(const Ctl *c, sd_bus **ret)
 {
-        _cleanup_(bus_closep) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(freep) char *address = NULL;
         int r;
 
@@ -109,8 +99,8 @@ static Exit exit_code(const sd_bus_error *error, int r)
 Exit control_call(const Ctl *c, const char *method, char **ret)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(bus_closep) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         const char *text = NULL;
         Exit e = EXIT_OK;
         int r;

@@ -96,18 +96,9 @@ static const char *open_error_name(int r)
         }
 }
 
-static void free_names(char ***names)
-{
-        if (!*names)
-                return;
-        for (char **s = *names; *s; s++)
-                free(*s);
-        free(*names);
-}
-
 static int method_open(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        _cleanup_(free_names) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) char *text = NULL;
         _cleanup_(freep) int *fds = NULL;
         Peer *p = userdata;

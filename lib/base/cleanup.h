@@ -6,6 +6,7 @@
  * _cleanup_(f) calls f(&variable) when the variable leaves its scope. TAKE_PTR/TAKE_FD hand the value on and
  * disarm the variable. */
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,4 +60,24 @@ static inline void fclosep(FILE **f)
 {
         if (*f)
                 fclose(*f);
+}
+
+static inline void closedirp(DIR **d)
+{
+        if (*d)
+                closedir(*d);
+}
+
+/* A NULL-terminated array of strings, each and the array malloc'ed. */
+static inline char **strv_free(char **v)
+{
+        for (char **s = v; s && *s; s++)
+                free(*s);
+        free(v);
+        return NULL;
+}
+
+static inline void strv_freep(char ***v)
+{
+        (void) strv_free(*v);
 }

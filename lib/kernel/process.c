@@ -5,7 +5,6 @@
 
 #include "kernel/process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,12 +20,6 @@
 #include "base/printable.h"
 
 #define CGROUP_PROCS_MAX (4u * 1024u * 1024u)
-
-static void closedirp(DIR **dir)
-{
-        if (*dir)
-                closedir(*dir);
-}
 
 /* What an errno of /proc/PID/… means for the search. */
 static int process_error(int error)

@@ -40,9 +40,7 @@ Pool *config_pool_free(Pool *p)
 {
         if (!p)
                 return NULL;
-        for (char **u = p->users; u && *u; u++)
-                free(*u);
-        free(p->users);
+        strv_free(p->users);
         free(p->name);
         free(p);
         return NULL;
