@@ -12,6 +12,7 @@
 #include "daemon/alert/log.h"
 #include "daemon/manager.h"
 #include "kernel/config-file.h"
+#include "kernel/kernel-list.h"
 #include "kernel/runtime.h"
 
 #define EXIT_USAGE          2
@@ -124,6 +125,7 @@ int main(int argc, char *argv[])
 
         open_standard_streams();
         log_open();
+        (void) kernel_list_adopt();
 
         while ((c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
                 switch (c) {

@@ -214,7 +214,7 @@ static int sync_list(Reserve *r, bool at_once)
 
         /* The list before it is read, so that no change falls in between; the directory when it has
          * been made again. */
-        watch_path(r, KERNEL_LIST_PATH, IN_MODIFY);
+        watch_path(r, kernel_list_path(), IN_MODIFY);
         q = sync_pass(r, at_once, &wake);
         watch_path(r, r->directory, IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
         update_foreign(r);

@@ -22,9 +22,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -36,6 +39,47 @@
 /* Tries to open or lease the file, some 10 ms in all; and tries of a whole change. */
 #define LEASE_TRIES 32u
 #define TRIES       4u
+
+/* "/proc/self/fd/N" of an O_PATH fd, which counts as no opener: a lease is granted beside it. */
+static char adopted_path[32];
+
+const char *kernel_list_path(void)
+{
+        return *adopted_path ? adopted_path : KERNEL_LIST_PATH;
+}
+
+static bool is_list(int fd)
+{
+        static const char suffix[] = "/sys/net/ipv4/ip_local_reserved_ports";
+        char path[32], target[PATH_MAX];
+        struct statfs fs;
+        ssize_t n;
+
+        if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+                return false;
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        n = readlink(path, target, sizeof(target) - 1);
+        if (n < (ssize_t) strlen(suffix))
+                return false;
+        target[n] = 0;
+        return strcmp(target + n - strlen(suffix), suffix) == 0;
+}
+
+int kernel_list_adopt(void)
+{
+        _cleanup_(closep) int pin = -1, null = -1;
+
+        if (!is_list(STDIN_FILENO))
+                return 0;
+        pin = open("/proc/self/fd/0", O_PATH | O_CLOEXEC);
+        if (pin < 0)
+                return -errno;
+        null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+                return -errno;
+        (void) snprintf(adopted_path, sizeof(adopted_path), "/proc/self/fd/%d", TAKE_FD(pin));
+        return 1;
+}
 
 /* Some 50 to 500 microseconds, never the same twice, so that two who wait for each other part. */
 static void nap(void)
@@ -52,7 +96,7 @@ static void nap(void)
 static int open_list(int mode)
 {
         for (unsigned i = 0;; i++) {
-                int fd = open(KERNEL_LIST_PATH, mode | O_CLOEXEC | O_NONBLOCK);
+                int fd = open(kernel_list_path(), mode | O_CLOEXEC | O_NONBLOCK);
 
                 if (fd >= 0)
                         return fd;

@@ -12,6 +12,15 @@
 #define KERNEL_LIST_PATH     "/proc/sys/net/ipv4/ip_local_reserved_ports"
 #define EPHEMERAL_RANGE_PATH "/proc/sys/net/ipv4/ip_local_port_range"
 
+/* Where it is to be opened: KERNEL_LIST_PATH, or what kernel_list_adopt() found. */
+const char *kernel_list_path(void);
+
+/* Is standard input an open fd of the list (StandardInput=file:…)? Then that file is meant from now on, and standard input becomes
+ * /dev/null. A sandboxed service has a procfs of its own (ProtectKernelTunables= brings one), whose file has the same content, but
+ * inotify and leases work per file: other writers would be neither seen nor kept out. Call it first of all. 1: adopted, 0: standard
+ * input is something else. */
+int kernel_list_adopt(void);
+
 /* One big read. -errno of open and read; -EAGAIN: somebody keeps a lease on the file; -EBADMSG when
  * the text is none we know. */
 int kernel_list_read(PortSet *ret);
