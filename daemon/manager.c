@@ -218,8 +218,7 @@ int manager_start(Manager *m)
 /* A clean end. The sockets in the fd store stay there if this is a restart. */
 static void manager_stop(Manager *m)
 {
-        static const char *const files[] = { RUNTIME_CONTROL, RUNTIME_HANDOVER, RUNTIME_STATE,
-                                             RUNTIME_APPLIED };
+        static const char *const files[] = { RUNTIME_CONTROL, RUNTIME_HANDOVER, RUNTIME_STATE };
         int r;
 
         notify_stopping();
@@ -238,6 +237,10 @@ static void manager_stop(Manager *m)
         }
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 runtime_dir_unlink(m->runtime, files[i]);
+        /* Where a companion keeps the list this may be a restart, which goes on with what was applied;
+         * after a stop the companion removes it all. */
+        if (!m->options.keep_list)
+                runtime_dir_unlink(m->runtime, RUNTIME_APPLIED);
 }
 
 int manager_run(Manager *m)
