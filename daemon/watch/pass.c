@@ -204,7 +204,7 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
                 if (q < 0)
                         return q;
         }
-        if (kind == KIND_OWNER && !is_connection(s)) {
+        if ((kind == KIND_OWNER || kind == KIND_LISTENER) && !is_connection(s)) {
                 q = note_owner(p, r, e, s);
                 if (q < 0)
                         return q;
