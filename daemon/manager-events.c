@@ -139,18 +139,17 @@ static bool on_hold_clear_remains(const Reservation *r, const Endpoint *e, uint1
 
 static void on_hold_store(int fd, const char *name, void *userdata)
 {
-        int r = notify_store_fd(fd, name);
+        Manager *m = userdata;
 
-        if (r < 0)
-                log_warning("Cannot give a socket to the service manager: %s. It will be free for "
-                            "a moment when portreserved "
-                            "is restarted.",
-                            strerror(-r));
+        if (notify_is_service() && fd_store_add(m->store, fd, name) < 0)
+                log_warning("No memory to keep a socket over a restart.");
 }
 
 static void on_hold_unstore(const char *name, void *userdata)
 {
-        (void) notify_unstore_fd(name);
+        Manager *m = userdata;
+
+        fd_store_remove(m->store, name);
 }
 
 static Tristate on_hold_asks_alive(const Reservation *r, void *userdata)

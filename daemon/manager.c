@@ -120,6 +120,8 @@ int manager_new(const ManagerOptions *options, Manager **ret)
 
         r = reserve_new(m->event, options->runtime_dir, &manager_reserve_ops, m, &m->reserve);
         if (r >= 0)
+                r = fd_store_new(m->event, &m->store);
+        if (r >= 0)
                 r = hold_set_new(m->event, !notify_is_service(), &manager_hold_ops, m, &m->holds);
         if (r < 0) {
                 log_error("Cannot start: %s", strerror(-r));
@@ -144,6 +146,7 @@ Manager *manager_free(Manager *m)
         clients_free(m->clients);
         watch_free(m->watch);
         hold_set_free(m->holds);
+        fd_store_free(m->store);
         reserve_free(m->reserve);
         owners_free(m->owners);
         alert_free(m->alert);
@@ -210,7 +213,9 @@ int manager_start(Manager *m)
         if (r < 0)
                 return r;
         (void) state_write(m->state);
+        state_notify(m->state);
         notify_ready();
+        fd_store_start(m->store);
         state_touch(m->state);
         return 0;
 }
@@ -222,6 +227,7 @@ static void manager_stop(Manager *m)
         int r;
 
         notify_stopping();
+        fd_store_flush(m->store);
         if (!m->options.keep_list) {
                 PortSet none;
 

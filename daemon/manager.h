@@ -10,6 +10,7 @@
 #include "daemon/bus/bus.h"
 #include "daemon/bus/handover-server.h"
 #include "daemon/clients.h"
+#include "daemon/fd-store.h"
 #include "daemon/hold/hold.h"
 #include "daemon/owners.h"
 #include "daemon/reserve/reserve.h"
@@ -41,6 +42,7 @@ typedef struct Manager {
         RuntimeDir *runtime;
         Reserve *reserve;
         HoldSet *holds;
+        FdStore *store;
         Watch *watch;
         Alert *alert;
         Bus *bus;

@@ -290,16 +290,22 @@ int state_write(State *s)
         return r;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+void state_notify(const State *s)
 {
-        State *s = userdata;
         Manager *m = s->manager;
 
-        (void) state_write(s);
         notify_status("%zu reservations; %zu sockets held, %zu pending; %zu collisions",
                       m->config->n_reservations,
                       hold_set_count(m->holds) - hold_set_pending(m->holds),
                       hold_set_pending(m->holds), watch_count(m->watch));
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        State *s = userdata;
+
+        (void) state_write(s);
+        state_notify(s);
         return 0;
 }
 

@@ -20,6 +20,8 @@ DEFINE_CLEANUP(State, state_free);
 void state_touch(State *s);
 /* Writes now. -errno. */
 int state_write(State *s);
+/* The numbers to the service manager, as STATUS=. */
+void state_notify(const State *s);
 
 /* The whole state as JSON text, malloc'ed. -ENOMEM. */
 int state_text(State *s, char **ret);
