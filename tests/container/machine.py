@@ -59,6 +59,7 @@ class Machine:
             folder.mkdir()
         self.cgroups = []
         self.made = []
+        self.started = {}
         self.process = None
         self.leader = None
 
@@ -213,20 +214,59 @@ class Machine:
 
     def background(self, unit, *argv, properties=(), user=None):
         """A program that says READY=1: returns when it has, and runs until finish()."""
+        self.started[unit] = self.cursor()
         self.service(unit, *argv, properties=("Type=notify", "NotifyAccess=all", *properties), user=user)
 
     def finish(self, unit):
         """Stops it and returns what it printed."""
         self.systemctl("stop", unit)
-        return "\n".join(self.messages(f"_SYSTEMD_UNIT={unit}"))
+        return "\n".join(self.messages(f"_SYSTEMD_UNIT={unit}.service", after=self.started.pop(unit)))
 
     def unit(self, name, text):
         """A unit file of the administrator's."""
         self.write(f"/etc/systemd/system/{name}", text)
         self.made.append(f"/etc/systemd/system/{name}")
 
+    def serve(self, config):
+        """The daemon, freshly started with that configuration, and the units generated from it."""
+        self.write("/etc/portreserved.conf", config)
+        self.systemctl("daemon-reload")
+        self.systemctl("start", "portreserved.service")
+
+    def pid(self, unit="portreserved.service"):
+        """Its main process, as seen inside."""
+        return int(self.show(unit, "MainPID"))
+
+    def status_of(self, pid):
+        """/proc/PID/status as a dictionary."""
+        return dict(line.split(":\t", 1) for line in self.read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
+
+    def ctl(self, *argv, code=0, user=None):
+        """portreservectl … --json=short, parsed."""
+        prefix = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
+        r = self.run(*prefix, "portreservectl", *argv, "--json=short", check=False)
+        assert r.returncode == code, f"{argv}: {r.returncode}\n{r.stdout}{r.stderr}"
+        return json.loads(r.stdout)
+
+    def endpoint(self, name):
+        """The first EP of a reservation."""
+        return self.ctl("show", name)["endpoints"][0]
+
+    def wait_endpoint(self, name, state):
+        return wait_until(lambda: self.endpoint(name)["state"] == state, f"{name} is {state}")
+
+    def list(self):
+        return self.read("/proc/sys/net/ipv4/ip_local_reserved_ports").strip()
+
+    def events(self, event, after=None):
+        """Journal entries of the daemon's events of that kind."""
+        return self.journal(f"PORTRESERVED_EVENT={event}", after=after)
+
     def reset(self):
         """Back to an empty machine without the daemon."""
+        for unit in self.started:
+            self.systemctl("stop", unit, check=False)
+        self.started = {}
         self.systemctl("stop", "portreserved.service", check=False)
         wait_until(lambda: self.active("portreserved-list.service") == "inactive", "the companion has stopped")
         for path in self.made:

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Restarts and crashes of the daemon: nothing that it holds is ever let go."""
+
+from machine import wait_until
+
+CONFIG = """[seed]
+Ports=48121/tcp
+Hold=bound
+Unit=seed.service
+
+[local]
+ListenStream=127.0.0.1:48123
+ListenStream=[::1]:48124
+Hold=bound
+Unit=seed.service
+"""
+
+
+def sockets(m):
+    """The inode numbers of the daemon's bound sockets, from its descriptors."""
+    out = m.run("sh", "-c", f"ls -l /proc/{m.pid()}/fd").stdout
+    return {word for word in out.split() if word.startswith("socket:[")}
+
+
+def numbers(text):
+    """What a program of inside/ printed at its end: {"tries": 12, …}, and the other lines."""
+    found, rest = {}, []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdigit():
+            found[words[0]] = int(words[1])
+        elif words and words[0] in ("won", "lacks"):
+            rest.append(line)
+    return found, rest
+
+
+def back(m, before):
+    wait_until(lambda: m.pid() not in (0, before) and m.active("portreserved.service") == "active", "it is back")
+
+
+def test_killed_ten_times_and_never_free(host):
+    host.serve(CONFIG)
+    for name in ("seed", "local"):
+        host.wait_endpoint(name, "exclusive")
+    # As root, so that not even the effective uid keeps SO_REUSEPORT out, and as somebody else.
+    host.background("binder", *host.script("binder", 48121, 48123))
+    host.background("binder-user", *host.script("binder", 48121, 48123), user="nobody")
+    for _ in range(10):
+        pid = host.pid()
+        host.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
+        back(host, pid)
+    for unit in ("binder", "binder-user"):
+        counts, won = numbers(host.finish(unit))
+        assert counts["tries"] > 1000
+        assert won == []
+    assert host.endpoint("seed")["state"] == "exclusive"
+    # The thief would have known how: without the daemon it takes them all.
+    host.systemctl("stop", "portreserved.service")
+    host.background("binder", *host.script("binder", 48121))
+    counts, won = numbers(host.finish("binder"))
+    assert won
+
+
+def test_restart_leaves_no_instant_without_the_list(host):
+    host.serve(CONFIG)
+    assert host.list() == "48121,48123-48124"
+    host.background("listwatch", *host.script("listwatch", "48121", "48123-48124"))
+    for _ in range(5):
+        host.systemctl("restart", "portreserved.service")
+    pid = host.pid()
+    host.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
+    back(host, pid)
+    counts, lacks = numbers(host.finish("listwatch"))
+    assert counts["looks"] > 1000
+    assert lacks == []
+
+
+def test_ten_thousand_placeholders_survive(host):
+    host.serve("[many]\nPorts=10000-19999/tcp\nHold=shared\n")
+    assert host.ctl("status")["pending"] == 0
+    wait_until(lambda: int(host.show("portreserved.service", "NFileDescriptorStore")) == 10000, "all are stored", 400)
+    before = sockets(host)
+    assert len(before) >= 10000
+    host.systemctl("restart", "portreserved.service")
+    assert host.ctl("status")["pending"] == 0
+    kept = before & sockets(host)
+    assert len(kept) >= 10000
+    pid = host.pid()
+    host.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
+    back(host, pid)
+    assert len(before & sockets(host)) >= 10000
+    assert int(host.show("portreserved.service", "NFileDescriptorStore")) == 10000
+    # And each is what it was: held, once.
+    assert "19999 EADDRINUSE" in host.run(
+        "python3", "-c", "import socket,errno\ns=socket.socket()\n"
+        "try:\n s.bind(('0.0.0.0',19999))\nexcept OSError as e: print(19999, errno.errorcode[e.errno])").stdout
+
+
+def test_configuration_change_stores_and_unstores(host):
+    host.serve("[many]\nPorts=10000-10099/tcp\nHold=shared\n")
+    wait_until(lambda: int(host.show("portreserved.service", "NFileDescriptorStore")) == 100, "all are stored")
+    host.write("/etc/portreserved.conf", "[many]\nPorts=10050-10059/tcp\nHold=shared\n")
+    host.systemctl("reload", "portreserved.service")
+    wait_until(lambda: int(host.show("portreserved.service", "NFileDescriptorStore")) == 10, "the others are gone")
+    host.systemctl("restart", "portreserved.service")
+    assert int(host.show("portreserved.service", "NFileDescriptorStore")) == 10
+    assert host.endpoint("many")["state"] == "sharing"
+
+
+def test_list_overwritten_by_another_tool(host):
+    host.serve(CONFIG)
+    cursor = host.cursor()
+    host.run("sh", "-c", "echo 7000-7001 >/proc/sys/net/ipv4/ip_local_reserved_ports")
+    wait_until(lambda: host.list() == "7000-7001,48121,48123-48124", "ours are back, theirs stay")
+    alerts = wait_until(lambda: host.events("drift", after=cursor), "the alert")
+    assert len(alerts) == 1
+    assert "48121" in alerts[0]["MESSAGE"]
+    assert alerts[0]["MESSAGE_ID"]
+    assert host.ctl("status")["drifts"] == 1
