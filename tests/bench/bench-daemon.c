@@ -2,7 +2,8 @@
 
 /* The whole daemon: from exec to READY=1 with 1,000 and 10,000 placeholders, first start and
  * restart (the sockets come back as from the fd store), against a bare loop of socket() and bind()
- * over the same ports; and its resident memory. usage: bench-daemon PORTRESERVED */
+ * over the same ports; and its resident memory, against a process that has nothing but the sockets.
+ * usage: bench-daemon PORTRESERVED */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,9 +64,31 @@ static double bare_loop(int n)
         return now_ms() - begin;
 }
 
-static double measure_bare(int n)
+static long resident_kib(pid_t pid)
 {
-        double ms = 0;
+        char path[64], line[256];
+        long kib = 0;
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+        f = fopen(path, "re");
+        if (!f)
+                die(path);
+        while (fgets(line, sizeof(line), f))
+                if (sscanf(line, "VmRSS: %ld kB", &kib) == 1)
+                        break;
+        fclose(f);
+        return kib;
+}
+
+typedef struct Bare {
+        double ms;
+        long kib;
+} Bare;
+
+static Bare measure_bare(int n)
+{
+        Bare b = {};
         int pipefd[2];
         pid_t pid;
 
@@ -73,15 +96,16 @@ static double measure_bare(int n)
                 die("pipe");
         pid = fork();
         if (pid == 0) {
-                ms = bare_loop(n);
-                _exit(write(pipefd[1], &ms, sizeof(ms)) == sizeof(ms) ? 0 : 1);
+                b.ms = bare_loop(n);
+                b.kib = resident_kib(getpid());
+                _exit(write(pipefd[1], &b, sizeof(b)) == sizeof(b) ? 0 : 1);
         }
-        if (read(pipefd[0], &ms, sizeof(ms)) != sizeof(ms))
+        if (read(pipefd[0], &b, sizeof(b)) != sizeof(b))
                 die("child");
         close(pipefd[0]);
         close(pipefd[1]);
         (void) waitpid(pid, NULL, 0);
-        return ms;
+        return b;
 }
 
 static void write_config(const char *path, int n)
@@ -125,23 +149,6 @@ static void await_ready(int fd)
                 if (strstr(text, "READY=1"))
                         return;
         }
-}
-
-static long resident_kib(pid_t pid)
-{
-        char path[64], line[256];
-        long kib = 0;
-        FILE *f;
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
-        f = fopen(path, "re");
-        if (!f)
-                die(path);
-        while (fgets(line, sizeof(line), f))
-                if (sscanf(line, "VmRSS: %ld kB", &kib) == 1)
-                        break;
-        fclose(f);
-        return kib;
 }
 
 /* One run of the daemon until READY=1. restart: it finds its sockets as fds 3 and up. */
@@ -202,10 +209,13 @@ static double measure_daemon(int n, bool restart, long *ret_kib)
 static void bench(int n)
 {
         double bare = 1e9, first = 1e9, restart = 1e9;
-        long kib = 0, ignored;
+        long kib = 0, bare_kib = 0, ignored;
 
         for (int i = 0; i < RUNS; i++) {
-                bare = MIN_OF(bare, measure_bare(n));
+                Bare b = measure_bare(n);
+
+                bare = MIN_OF(bare, b.ms);
+                bare_kib = b.kib;
                 first = MIN_OF(first, measure_daemon(n, false, &kib));
                 restart = MIN_OF(restart, measure_daemon(n, true, &ignored));
         }
@@ -215,8 +225,8 @@ static void bench(int n)
         printf("restart-%d: %.2f (ours: %.1f ms from exec to READY=1, floor: %.1f ms socket and "
                "bind)\n",
                n, restart / bare, restart, bare);
-        printf("resident-%d: %.0f bytes a placeholder (ours: %ld KiB)\n", n,
-               (double) kib * 1024 / n, kib);
+        printf("resident-%d: %.2f (ours: %ld KiB, floor: %ld KiB of a process with the sockets)\n",
+               n, (double) kib / (double) bare_kib, kib, bare_kib);
 }
 
 int main(int argc, char *argv[])
