@@ -211,7 +211,8 @@ static int judge_all(const Judge *j, Findings *f)
         return 0;
 }
 
-/* A hold of ours that the kernel does not list (bound only, before 6.8): as the daemon published it. */
+/* A hold of ours that the kernel does not list (bound only, before 6.8): as the daemon published
+ * it. */
 static int add_unseen_hold(const Judge *j, Findings *f)
 {
         const json_t *ep = ours_published(&j->ours, f->protocol, f->port);

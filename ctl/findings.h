@@ -15,8 +15,7 @@
 
 typedef struct Findings {
         uint16_t port;
-        int protocol; /* in: 0 where none was asked for. Out: TCP then, unless only UDP is declared
-                       */
+        int protocol; /* in: 0, none asked for; out: TCP then, unless only UDP is declared */
 
         bool running;     /* the daemon */
         json_t *declared; /* {"name","unit","source"} or null */

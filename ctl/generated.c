@@ -131,7 +131,8 @@ static Exit follow(const Ctl *c, const UnitsDiff *diff, json_t *result)
         return e;
 }
 
-/* Units are generated for the daemon of the host only; another one, in a directory of its own, has none. */
+/* Units are generated for the daemon of the host only; another one, in a directory of its own, has
+ * none. */
 static bool is_pid1_concerned(const Ctl *c)
 {
         return strcmp(c->runtime_dir, RUNTIME_DIR_DEFAULT) == 0 || getenv(GENERATOR_ENVIRONMENT);

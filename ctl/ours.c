@@ -34,7 +34,8 @@ bool ours_holds(const json_t *ep)
                strcmp(state, "in-use") == 0;
 }
 
-/* For those who may not read the daemon's fds: a socket of its user that is as the daemon says its hold there is. */
+/* For those who may not read the daemon's fds: a socket of its user that is as the daemon says its
+ * hold there is. */
 static bool is_as_published(const Ours *o, const Socket *s)
 {
         const json_t *ep = ours_published(o, s->protocol, s->local_port);

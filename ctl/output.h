@@ -19,8 +19,9 @@ void remark(const Ctl *c, const char *format, ...) _printf_(2, 3);
  * code given, or EXIT_FAILED where it cannot be written. */
 Exit print_json(const Ctl *c, json_t *value, Exit exit_code);
 
-/* Says why a verb fails, in one or several lines: on standard error for people, as the only object on standard output with --json=.
- * Returns exit_code. With --quiet only usage errors and plain failures are said, the other exit codes speak for themselves. */
+/* Says why a verb fails, in one or several lines: on standard error for people, as the only object
+ * on standard output with --json=. Returns exit_code. With --quiet only usage errors and plain
+ * failures are said, the other exit codes speak for themselves. */
 Exit fail(const Ctl *c, Exit exit_code, const char *format, ...) _printf_(3, 4);
 
 /* Appends a string to an array. -ENOMEM. */

@@ -31,8 +31,8 @@ static json_t *status_object(const json_t *state)
         return o;
 }
 
-/* The reservations that were asked for, in that order, without a second mention; or EXIT_NOT_FOUND.
- */
+/* The reservations that were asked for, in that order, without a second mention; or
+ * EXIT_NOT_FOUND. */
 static Exit select_named(const Ctl *c, const json_t *state, char **names, json_t *selected)
 {
         for (; *names; names++) {

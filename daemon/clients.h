@@ -14,8 +14,8 @@
 typedef struct Clients Clients;
 
 typedef struct ClientsOps {
-        /* A process that had this reservation open has ended; last: it was the only one. cgroup: its cgroup id as given
-         * to clients_add(). */
+        /* A process that had this reservation open has ended; last: it was the only one. cgroup:
+         * its cgroup id as given to clients_add(). */
         void (*gone)(const char *reservation, uint64_t cgroup, bool last, void *userdata);
 } ClientsOps;
 

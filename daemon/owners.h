@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is remembered of owners between hand-overs: the cgroup that asked, and whether the start found the port taken. By the
- * reservation's name, so that it outlives a reload. */
+/* What is remembered of owners between hand-overs: the cgroup that asked, and whether the start
+ * found the port taken. By the reservation's name, so that it outlives a reload. */
 
 #include "base/cleanup.h"
 #include "model/observation.h"
@@ -13,12 +13,13 @@ int owners_new(Owners **ret);
 Owners *owners_free(Owners *o);
 DEFINE_CLEANUP(Owners, owners_free);
 
-/* The owner starts, from this cgroup (NULL: not known). failed: it found its port taken, and is to be started again when the port
- * is claimed. -ENOMEM. */
+/* The owner starts, from this cgroup (NULL: not known). failed: it found its port taken, and is to
+ * be started again when the port is claimed. -ENOMEM. */
 int owners_started(Owners *o, const char *reservation, const char *cgroup, bool failed);
 
 /* The port is there now: was a start waiting for it? Forgets that. */
 bool owners_take_failed(Owners *o, const char *reservation);
 
-/* Is there any process in the cgroup that asked last? root is the cgroup v2 mount, NULL: none. TRI_UNKNOWN where that cannot be told. */
+/* Is there any process in the cgroup that asked last? root is the cgroup v2 mount, NULL: none.
+ * TRI_UNKNOWN where that cannot be told. */
 Tristate owners_alive(const Owners *o, const char *reservation, const char *root);

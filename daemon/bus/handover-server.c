@@ -125,8 +125,8 @@ static int on_request(sd_event_source *s, int fd, uint32_t revents, void *userda
                 (void) snprintf(reply, sizeof(reply), "error malformed request");
         else
                 serve(c, &names, reply, sizeof(reply));
-        /* The first message of a fresh socket always fits; if the peer has gone, nobody misses it.
-         */
+        /* The first message of a fresh socket always fits; if the peer has gone, nobody misses
+         * it. */
         (void) send(fd, reply, strlen(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
         return 0;
 }

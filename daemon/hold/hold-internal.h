@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What hold.c (one hold's states), hold-set.c (all of them, timer, names) and hold-adopt.c share.
- */
+/* What hold.c (one hold's states), hold-set.c (all of them, timer, names) and hold-adopt.c
+ * share. */
 
 #include "base/clock.h"
 #include "base/table.h"
@@ -19,10 +19,9 @@ struct Hold {
         Hold *previous, *next; /* in the set's list of those that wait for a time */
         uint64_t due;          /* CLOCK_MONOTONIC in µs, 0: waits for nothing */
         uint64_t started;      /* when the owner started, or when it was last known to be there */
-        uint64_t since; /* of what the state waits for: first seen bound, first missed, end of grace
-                         */
-        uint64_t tried; /* last claim or question: events must not make us busy */
-        char *name;     /* in the fd store; NULL: not there */
+        uint64_t since;        /* what is waited for began: seen bound, missed; or end of grace */
+        uint64_t tried;        /* last claim or question: events must not make us busy */
+        char *name;            /* in the fd store; NULL: not there */
         uint64_t cookie;
         uint32_t inode;
         uint32_t interval; /* of retries, µs */

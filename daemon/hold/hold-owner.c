@@ -42,7 +42,8 @@ void hold_start_asking(Hold *h)
         hold_schedule(h, now_usec(CLOCK_MONOTONIC) + ASK_FIRST);
 }
 
-/* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours stays where it is. */
+/* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours stays
+ * where it is. */
 static void step_behind(Hold *h, bool sharing)
 {
         int fd;
@@ -97,8 +98,9 @@ static void ask_starting(Hold *h)
         uint64_t now;
         Tristate t = TRI_NO;
 
-        /* For TCP bound is not enough, see placeholder.h. The kernel's word comes first: it costs a bind() where the question
-         * costs a dump; and a listener is evidence where the question has no answer. */
+        /* For TCP bound is not enough, see placeholder.h. The kernel's word comes first: it costs a
+         * bind() where the question costs a dump; and a listener is evidence where the question has
+         * no answer. */
         if (!tcp || placeholder_has_listener(h->endpoint, h->port) == 1)
                 t = hold_ask(h);
         if (tcp && t == TRI_UNKNOWN)
@@ -267,7 +269,8 @@ void hold_freed(Hold *h)
 
         if (is_open_always(h))
                 return;
-        /* One that lacks a descriptor is not helped, and would hear of each socket that it gives back itself. */
+        /* One that lacks a descriptor is not helped, and would hear of each socket that it gives
+         * back itself. */
         if (h->state == HOLD_STATE_PENDING && h->error == -EADDRINUSE)
                 hold_schedule(h, MAX_OF(now, h->tried + HOLD_RETRY_FIRST));
         else if (h->leaving)

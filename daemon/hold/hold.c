@@ -81,8 +81,8 @@ static void retry(Hold *h)
         hold_schedule(h, now_usec(CLOCK_MONOTONIC) + h->interval);
 }
 
-/* Placeholders must not take the last fds: state is written and control answered with some. The lowest free number is given, so
- * the number tells how many there are. */
+/* Placeholders must not take the last fds: state is written and control answered with some. The
+ * lowest free number is given, so the number tells how many there are. */
 static bool leaves_room(int fd)
 {
         struct rlimit limit;

@@ -112,8 +112,12 @@ bool hold_set_is_ours(const HoldSet *s, uint64_t cookie, uint32_t inode);
 /* NULL: no hold there. */
 Hold *hold_set_find(const HoldSet *s, const Endpoint *e, uint16_t port);
 HoldState hold_state(const Hold *h);
-int hold_error(
-        const Hold *h); /* why it is pending: 0 (room for the owner) or -EADDRINUSE, -EMFILE … */
-int hold_fd(const Hold *h); /* -1 where there is none; stays the Hold's */
+
+/* Why it is pending: 0 (room for the owner), -EADDRINUSE, -EMFILE … */
+int hold_error(const Hold *h);
+
+/* -1 where there is none; stays the Hold's. */
+int hold_fd(const Hold *h);
+
 size_t hold_set_count(const HoldSet *s);
 size_t hold_set_pending(const HoldSet *s);

@@ -166,8 +166,8 @@ static uint64_t back_off(Reserve *r)
 }
 
 /* One pass: reads the list, finds drift, adds, removes. 0, or the error that keeps the list from
- * being as it should; *ret_wake is when to come back. at_once: do not wait where somebody fights.
- */
+ * being as it should; *ret_wake is when to come back. at_once: do not wait where somebody
+ * fights. */
 static int sync_pass(Reserve *r, bool at_once, uint64_t *ret_wake)
 {
         uint64_t now = now_usec(CLOCK_MONOTONIC), repair_at;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The collisions there are: found by (endpoint, port, cookie) in O(1), visited by endpoint or all.
- */
+/* The collisions there are: found by (endpoint, port, cookie) in O(1), visited by endpoint or
+ * all. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,8 +21,7 @@ struct CollisionEntry {
         uint64_t cookie; /* 0: all remains on that port that were no collision while they lived */
         uint64_t begin_usec; /* CLOCK_MONOTONIC */
         uint64_t seen;       /* the pass that saw it last */
-        bool suspect;   /* missed once, or its destroy event came: the next pass that misses it ends
-                           it */
+        bool suspect; /* missed, or its destroy event came: the next pass that misses it ends it */
         bool announced; /* begin was called */
         bool changed;   /* in kind or state, since it was told */
 

@@ -11,7 +11,8 @@
 
 /* A server that closed more connections than that first has them destroyed in several rounds. */
 #define REMAINS_MAX 16384u
-/* Asked every 20 ms while an owner starts: where the kernel is slow to list bound sockets, only until he listens. */
+/* Asked every 20 ms while an owner starts: where the kernel is slow to list bound sockets, only
+ * until he listens. */
 #define BOUND_COST_MAX (10 * USEC_PER_MSEC)
 
 typedef struct Query {

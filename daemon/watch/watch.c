@@ -6,7 +6,7 @@
  *  look    listeners, bound sockets, UDP: each ScanIntervalSec=
  *  sweep   a look and every connection: as often as ScanBudgetPercent= allows
  *  verify  a sweep of the ports that have collisions, soon after one of them was missed or its
- * destroy event came
+ *          destroy event came
  *
  * Dumps are not atomic, and after a destroy event TIME_WAIT may remain: a collision ends when it
  * has been missed, or its event came, and the full pass after that did not see it either. */

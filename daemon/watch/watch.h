@@ -3,11 +3,12 @@
 
 /* The watch layer: who is on our ports.
  *
- * Tier 1, each ScanIntervalSec=: TCP listeners, UDP, and bound-inactive sockets where the budget allows: the kernel walks every port in
- * use for those (about 1 ms for a thousand sockets). Tier 2: every
- * connection, at start, after drift and as ScanBudgetPercent= allows. Destroy events end collisions
- * and wake claims. One Collision per socket and reserved endpoint; begin once, end once, the end
- * only after a second look. At most 1,000 collisions are kept a reservation, the rest counted. */
+ * Tier 1, each ScanIntervalSec=: TCP listeners, UDP, and bound-inactive sockets where the budget
+ * allows: the kernel walks every port in use for those (about 1 ms for a thousand sockets). Tier 2:
+ * every connection, at start, after drift and as ScanBudgetPercent= allows. Destroy events end
+ * collisions and wake claims. One Collision per socket and reserved endpoint; begin once, end once,
+ * the end only after a second look. At most 1,000 collisions are kept a reservation, the rest
+ * counted. */
 
 #include <systemd/sd-event.h>
 
@@ -31,7 +32,8 @@ typedef struct WatchOps {
         void (*begin)(const Collision *c, void *userdata);
         /* duration in microseconds. */
         void (*end)(const Collision *c, uint64_t duration_usec, void *userdata);
-        /* The same collision, of another kind or state: what was a connection is stale. May be NULL. */
+        /* The same collision, of another kind or state: what was a connection is stale. May be
+         * NULL. */
         void (*changed)(const Collision *c, void *userdata);
         /* A socket on one of our ports was destroyed (any socket, the owner's included). */
         void (*freed)(int protocol, uint16_t port, void *userdata);

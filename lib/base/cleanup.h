@@ -3,8 +3,8 @@
 
 /* Scope-bound release, and the few macros that everything here uses.
  *
- * _cleanup_(f) calls f(&variable) when the variable leaves its scope. TAKE_PTR/TAKE_FD hand the value on and
- * disarm the variable. */
+ * _cleanup_(f) calls f(&variable) when the variable leaves its scope. TAKE_PTR/TAKE_FD hand the
+ * value on and disarm the variable. */
 
 #include <dirent.h>
 #include <stddef.h>

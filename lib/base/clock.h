@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Times are microseconds everywhere: of CLOCK_MONOTONIC for deadlines and intervals, of CLOCK_REALTIME for what people
- * read. */
+/* Times are microseconds everywhere: of CLOCK_MONOTONIC for deadlines and intervals, of
+ * CLOCK_REALTIME for what people read. */
 
 #include <stdint.h>
 #include <time.h>

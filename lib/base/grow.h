@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes room for at least need elements of the given size at *array (NULL at first), updates *allocated (elements).
- * False: out of memory, nothing changed. */
+/* Makes room for at least need elements of the given size at *array (NULL at first), updates
+ * *allocated (elements). False: out of memory, nothing changed. */
 bool grow(void *array, size_t *allocated, size_t need, size_t size);
 
 /* GROW(array, allocated, need): the same for a typed array. */

@@ -213,7 +213,8 @@ int config_load_applied(const char *path, Config **ret)
         if (k < 0)
                 return k;
         config_allow_source(c);
-        /* Its folder is the daemon's, and root reads it as well: no link of theirs shows pieces of other files in messages. */
+        /* Its folder is the daemon's, and root reads it as well: no link of theirs shows pieces of
+         * other files in messages. */
         k = read_file(c, path, path, O_NOFOLLOW);
         if (k >= 0)
                 k = config_finish(c);

@@ -6,9 +6,8 @@
 #include "model/config.h"
 
 typedef struct ConfigPaths {
-        const char *main; /* the file asked for (--config), or NULL: the search path of design.md */
-        const char *
-                root; /* prefix for every path, "" for the real ones; for tests and the generator */
+        const char *main; /* the file asked for (--config), or NULL: the search path */
+        const char *root; /* before every path: for tests and the generator, else "" */
 } ConfigPaths;
 
 /* Reads main file and drop-ins (FILE.d/ beside --config FILE; else the search path) and finishes

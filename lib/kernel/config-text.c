@@ -5,13 +5,13 @@
  * reader here therefore gives it only lines that it cannot get wrong, and reports all others with
  * their number:
  *
- *   comments      '#' or ';' at the start of a line, or after a blank: removed here
- *   [section]     reported to the Config from here (so that empty ones exist), then handed on for
- * inih to forget the last key KEY=VALUE     handed on without leading blanks, as unit files allow
- * them anything else that begins with a blank, or follows a line that ends in a backslash, goes on
- * with the value before it: handed on with one leading blank, which inih takes for a continuation
- * (INI_ALLOW_MULTILINE, its default)
- */
+ *   comments       '#' or ';' at the start of a line, or after a blank: removed here
+ *   [section]      reported to the Config from here (so that empty ones exist), then handed on for
+ *                  inih to forget the last key
+ *   KEY=VALUE      handed on without leading blanks, as unit files allow them
+ *   anything else  that begins with a blank, or follows a line that ends in a backslash, goes on
+ *                  with the value before it: handed on with one leading blank, which inih takes
+ *                  for a continuation (INI_ALLOW_MULTILINE, its default) */
 
 #include "kernel/config-text.h"
 
@@ -22,8 +22,8 @@
 
 #include "base/printable.h"
 
-/* A file with so many lines that are no text is none; the rest of it would only repeat the message.
- */
+/* A file with so many lines that are no text is none; the rest of it would only repeat the
+ * message. */
 #define NOT_TEXT_MAX 20u
 /* Lines are taken apart here; longer ones are refused whatever inih could take. */
 #define LINE_MAX_OURS 1024u

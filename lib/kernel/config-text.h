@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The text of one configuration file into a Config: inih, with a reader of our own in front of it.
- */
+/* The text of one configuration file into a Config: inih, with a reader of our own in front of
+ * it. */
 
 #include <stddef.h>
 

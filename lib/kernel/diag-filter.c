@@ -69,8 +69,8 @@ bool diag_filter_exact(const DiagFilter *f)
         return f->exact;
 }
 
-/* Of two, one is above the root and none below: an empty tree below costs nothing. So only trees of one border have a leaf that
- * does, and n borders cost at most 10 n + 2 bytes. */
+/* Of two, one is above the root and none below: an empty tree below costs nothing. So only trees of
+ * one border have a leaf that does, and n borders cost at most 10 n + 2 bytes. */
 static size_t borders_below(size_t n)
 {
         return (n - 1) / 2;

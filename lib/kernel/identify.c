@@ -189,8 +189,8 @@ static bool in_client_cgroup(Identify *i, const Owner *o, uint64_t id, const cha
         return false;
 }
 
-/* Where most units are: saves the answer when the path of the id cannot be had (no walk so soon).
- */
+/* Where most units are: saves the answer when the path of the id cannot be had (no walk so
+ * soon). */
 static bool is_in_system_slice(Identify *i, const char *unit, uint64_t id)
 {
         char path[UNIT_NAME_LENGTH_MAX + 32];

@@ -17,8 +17,8 @@ DEFINE_CLEANUP(Identify, identify_free);
 
 CgroupMap *identify_cgroups(Identify *i);
 
-/* The cgroup of a live portreserve-exec client stands for the reservation's owner, too. Counted: as many removals as
- * additions. -E2BIG; remove: -ENOENT. */
+/* The cgroup of a live portreserve-exec client stands for the reservation's owner, too. Counted: as
+ * many removals as additions. -E2BIG; remove: -ENOENT. */
 int identify_add_cgroup(Identify *i, const char *reservation, uint64_t cgroup);
 int identify_remove_cgroup(Identify *i, const char *reservation, uint64_t cgroup);
 

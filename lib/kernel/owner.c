@@ -79,8 +79,8 @@ int owner_resolve(Owner *o, const Reservation *r)
                 return 0;
         owner_forget_names(o);
         if (r->unit) {
-                /* An alias that cannot be resolved (a loop of links) is no reason to know nobody.
-                 */
+                /* An alias that cannot be resolved (a loop of links) is no reason to know
+                 * nobody. */
                 q = unit_resolve_alias("", r->unit, &canonical);
                 if (q == -ENOMEM)
                         return q;

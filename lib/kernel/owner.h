@@ -11,9 +11,8 @@
 
 typedef struct Owner {
         char *reservation;
-        char *unit; /* as configured when names was filled */
-        char *names
-                [OWNER_NAMES_MAX]; /* the unit under its names, its .socket units; NULL-terminated */
+        char *unit;                   /* as configured when names was filled */
+        char *names[OWNER_NAMES_MAX]; /* it by all its names, its .socket units; NULL at the end */
         char generated[RESERVATION_UNIT_MAX];
         uint64_t *cgroups; /* of portreserve-exec clients, once for each */
         size_t n_cgroups, n_cgroups_allocated;

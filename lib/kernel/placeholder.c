@@ -268,9 +268,10 @@ int placeholder_step_behind(const Endpoint *e, uint16_t port, bool sharing, int 
         if (e->protocol != IPPROTO_UDP || domain != AF_INET6)
                 return -EOPNOTSUPP;
 
-        /* SO_REUSEPORT at the bind is what puts it behind, and would also make it one of the group that shares the owner's
-         * datagrams, if the uids were equal. Root's socket therefore becomes that of a uid that nobody has; anybody else's is
-         * our own uid's, and no service runs as that. */
+        /* SO_REUSEPORT at the bind is what puts it behind, and would also make it one of the group
+         * that shares the owner's datagrams, if the uids were equal. Root's socket therefore
+         * becomes that of a uid that nobody has; anybody else's is our own uid's, and no service
+         * runs as that. */
         if (geteuid() == 0 && fchown(fd, (uid_t) -2, (gid_t) -1) < 0)
                 return -errno;
         r = drop_all(fd);

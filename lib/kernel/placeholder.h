@@ -53,10 +53,11 @@ int placeholder_unshare(int fd);
  * owner's uid could come back in. */
 int placeholder_exclude(int fd, bool *ret_scrubbed);
 
-/* UDP over IPv6, once the owner has bound: another socket for the same port, behind the owner's in the kernel's order, to take the
- * place of ours (the caller closes that). For of two equal sockets the newer gets the datagrams, but one bound with SO_REUSEPORT is
- * put behind those that are there: such an owner would get nothing beside a placeholder. The old one must still be sharing.
- * BIND_OK, BIND_IN_USE, or -errno; -EOPNOTSUPP: not UDP over IPv6, where the order is right by itself. */
+/* UDP over IPv6, once the owner has bound: another socket for the same port, behind the owner's in
+ * the kernel's order, to take the place of ours (the caller closes that). For of two equal sockets
+ * the newer gets the datagrams, but one bound with SO_REUSEPORT is put behind those that are there:
+ * such an owner would get nothing beside a placeholder. The old one must still be sharing. BIND_OK,
+ * BIND_IN_USE, or -errno; -EOPNOTSUPP: not UDP over IPv6, where the order is right by itself. */
 int placeholder_step_behind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd);
 
 /* Is the port closed to a bind with SO_REUSEADDR and SO_REUSEPORT? 1: yes, 0: no, -errno: could not

@@ -16,11 +16,12 @@
 #define RUNTIME_ALERTS   "alerts"
 #define RUNTIME_LOCK     "lock" /* one daemon a runtime directory */
 
-/* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the reservations' names, each
- * ended by NUL. Reply: "ok" or "error TEXT" without NUL. */
+/* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the
+ * reservations' names, each ended by NUL. Reply: "ok" or "error TEXT" without NUL. */
 #define HANDOVER_MESSAGE_MAX 4096
 
-/* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME, which is removed when the daemon
- * has stopped. Request: unit names, each ended by NUL, to start where they have failed. No reply. */
+/* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME,
+ * which is removed when the daemon has stopped. Request: unit names, each ended by NUL, to start
+ * where they have failed. No reply. */
 #define ACT_SOCKET      "/run/portreserved-act"
 #define ACT_MESSAGE_MAX 4096

@@ -224,8 +224,7 @@ static int collect(const char *root, const char *unit, DropIns *d)
 }
 
 /* From the most specific: the unit's own folder, that of the alias it was asked by, its template's,
- * those of its prefixes
- * ("a-b.service" has "a-.service.d"), and that of all services. */
+ * those of its prefixes ("a-b.service" has "a-.service.d"), and that of all services. */
 static int collect_all(const char *root, const char *canonical, const char *name, DropIns *d)
 {
         char other[UNIT_NAME_LENGTH_MAX + 1];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The keys of [Daemon], of reservations and of [Pool NAME]: one row each. Keys of systemd.socket(5) are in socket-key.c. */
+/* The keys of [Daemon], of reservations and of [Pool NAME]: one row each. Keys of systemd.socket(5)
+ * are in socket-key.c. */
 
 #include <ctype.h>
 #include <errno.h>

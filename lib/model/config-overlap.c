@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Endpoints against each other. Reservations come one after the other in the order of the files,
- * and each is looked up in the index of those before it: meets another reservation           left
- * out whole: half a service would be worse than none, and the name says so a Listen… line meets one
- * of its own that line is left out a Ports= line names a port again    counted once Time is linear
- * in lines and ports: 100,000 lines "1-65535" cost 1,024 words each, not 65,535 comparisons. */
+ * and each is looked up in the index of those before it:
+ *
+ *   meets another reservation             left out whole: half a service is worse than none
+ *   a Listen… line meets one of its own   that line is left out
+ *   a Ports= line names a port again      counted once
+ *
+ * Time is linear in lines and ports: 100,000 lines "1-65535" cost 1,024 words each, not 65,535
+ * comparisons. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -46,8 +46,8 @@ int config_intern_file(Config *c, const char *file, const char **ret);
 /* A mistake in a line of the section that is open. */
 int config_line_error(Config *c, const ConfigLine *l, const char *format, ...) _printf_(3, 4);
 
-/* One KEY=VALUE in the section that is open. continued: the line goes on with the value before it.
- */
+/* One KEY=VALUE in the section that is open. continued: the line goes on with the value before
+ * it. */
 int config_keys_set(Config *c, const ConfigLine *l, const char *value, bool continued);
 
 /* [Daemon] before any line. */

@@ -190,8 +190,8 @@ int config_parse_user(Config *c, const ConfigLine *l, const ConfigKey *k, void *
         int n = 0;
 
         r->uid = UID_INVALID;
-        /* One that is not there is nobody, and stays the owner: without the line the port would be a service's, and perhaps be
-         * listened on for it. In applied.conf it has been said. */
+        /* One that is not there is nobody, and stays the owner: without the line the port would be
+         * a service's, and perhaps be listened on for it. In applied.conf it has been said. */
         if (*value && (!c->private->ops.user_id || c->private->ops.user_id(value, &r->uid) < 0) &&
             !c->private->applied)
                 n = config_line_error(c, l,

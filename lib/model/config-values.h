@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a row of the table of keys is, and the parsers of values that rows name. Private to config*.c.
+/* What a row of the table of keys is, and the parsers of values that rows name. Private to
+ * config*.c.
  *
- * A parser gets the struct that the key belongs to (base), takes "" for "back to the default", reports mistakes itself, and
- * returns -ENOMEM only. */
+ * A parser gets the struct that the key belongs to (base), takes "" for "back to the default",
+ * reports mistakes itself, and returns -ENOMEM only. */
 
 #include <stdint.h>
 

@@ -51,8 +51,7 @@ typedef struct ConfigDaemon {
         unsigned scan_budget_percent; /* ScanBudgetPercent=, 1 */
         bool socket_units;            /* SocketUnits=, yes */
         unsigned ephemeral_floor;     /* EphemeralFloor=, 4096 */
-        uint64_t alert_interval_usec; /* AlertIntervalSec=, 10s: at most one alert a reservation and
-                                         kind in that time */
+        uint64_t alert_interval_usec; /* AlertIntervalSec=, 10s: of a reservation and kind */
         char *alert_unit;
         Exclusive exclusive;
         bool exclusive_keep; /* ExclusiveOnExit= */
@@ -79,8 +78,8 @@ int config_new(const ConfigOps *ops, Config **ret);
 Config *config_free(Config *c);
 DEFINE_CLEANUP(Config, config_free);
 
-/* A section header was met. file is copied once and shared. -ENOMEM only: mistakes go to c->errors.
- */
+/* A section header was met. file is copied once and shared. -ENOMEM only: mistakes go to
+ * c->errors. */
 int config_section(Config *c, const char *file, unsigned line, const char *section);
 
 /* KEY=VALUE in the section last opened. Same errors. */
@@ -90,8 +89,8 @@ int config_set(Config *c, const char *file, unsigned line, const char *key, cons
  * of one value. */
 int config_continue(Config *c, const char *file, unsigned line, const char *key, const char *value);
 
-/* A new file: no section is open. And a header that was a mistake: what follows belongs to nothing.
- */
+/* A new file: no section is open. And a header that was a mistake: what follows belongs to
+ * nothing. */
 void config_begin_file(Config *c);
 void config_skip_section(Config *c);
 

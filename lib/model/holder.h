@@ -12,8 +12,7 @@
 typedef struct Holder {
         Kind kind;
         Socket socket;
-        char *unit; /* of the cgroup: "redis-server.service", "user@1000.service" …; NULL: not known
-                     */
+        char *unit;   /* of the cgroup: "nginx.service", "user@1000.service"; NULL: not known */
         char *cgroup; /* path below the cgroup root, "/system.slice/redis-server.service"; NULL */
         pid_t pid;    /* 0: not known */
         char *exe;    /* NULL: not known */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What was seen: one socket of the kernel's tables, and what is known of its relation to a reservation. */
+/* What was seen: one socket of the kernel's tables, and what is known of its relation to a
+ * reservation. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,10 +28,8 @@ typedef enum SocketState {
         _SOCKET_STATE_MAX,
 } SocketState;
 
-const char *socket_state_to_string(
-        int protocol,
-        SocketState
-                s); /* "ESTABLISHED", "UNCONN" as ss(8) says; TCP sockets bound and not listening are "BOUND" */
+/* "ESTABLISHED", "UNCONN" as ss(8) says; TCP sockets bound and not listening are "BOUND". */
+const char *socket_state_to_string(int protocol, SocketState s);
 
 typedef enum Tristate {
         TRI_UNKNOWN = -1,
@@ -40,22 +39,22 @@ typedef enum Tristate {
 
 typedef struct Socket {
         int protocol; /* IPPROTO_TCP, IPPROTO_UDP */
-        int family; /* of the socket: AF_INET or AF_INET6 (addresses may be AF_INET in an AF_INET6 one) */
+        int family;   /* AF_INET or AF_INET6; addresses may be AF_INET in an AF_INET6 socket */
         SocketState state;
-        Address local,
-                remote; /* an AF_INET6 "::" without v6only is AF_INET6 wildcard with v6only false */
+        Address local; /* "::" without v6only: AF_INET6, and meets IPv4 as well */
+        Address remote;
         uint16_t local_port, remote_port;
         uint32_t interface;
         bool v6only;
-        uid_t uid; /* 0 for TIME_WAIT rows: not known */
-        uint32_t
-                inode; /* 0: no process has it (TIME_WAIT, orphans, not yet accepted, destroy events) */
+        uid_t uid;      /* 0 for TIME_WAIT rows: socket_uid_known() */
+        uint32_t inode; /* 0: no process has it (TIME_WAIT, orphan, not accepted, destroy event) */
         uint64_t cookie;
         uint64_t cgroup;    /* cgroup v2 id of its creator, 0: not known */
         Tristate automatic; /* the kernel chose the port (INET_DIAG_BC_AUTO), where asked */
 } Socket;
 
-/* Is its uid a fact? The kernel says 0 for sockets that no process has open: TIME_WAIT, orphans, and before accept(). */
+/* Is its uid a fact? The kernel says 0 for sockets that no process has open: TIME_WAIT, orphans,
+ * and before accept(). */
 bool socket_uid_known(const Socket *s);
 
 typedef struct Observation {
@@ -63,6 +62,8 @@ typedef struct Observation {
         bool ours;          /* one of our own placeholders or listeners, by cookie or inode */
         bool pid1_listener; /* a listener of a .socket unit generated for the reservation */
         Tristate owner;     /* does its cgroup or uid belong to the owner? */
-        bool listener_legitimate; /* the owner, PID 1 or we listen on its local port: it may have been accepted. For what
-                                     remains of a connection, a hold of ours there is enough */
+
+        /* The owner, PID 1 or we listen on its local port: it may have been accepted. For what
+         * remains of a connection, a hold of ours there is enough. */
+        bool listener_legitimate;
 } Observation;

@@ -38,8 +38,8 @@ static bool socket_is_connected(const Socket *s)
 }
 
 /* No process will ever do anything with it again: TIME_WAIT, or an orphan that still says goodbye.
- * A connection in SYN_RECV, or ESTABLISHED and not yet accepted, has no inode either, but is alive.
- */
+ * A connection in SYN_RECV, or ESTABLISHED and not yet accepted, has no inode either, but is
+ * alive. */
 static bool socket_is_remains(const Socket *s)
 {
         if (s->protocol != IPPROTO_TCP)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All judgement about what a collision is. A pure function: (config, observation) -> verdict. Rules in the order of
- * design.md, "Watching". */
+/* All judgement about what a collision is. A pure function: (config, observation) -> verdict. The
+ * first rule that fits decides: our hold; PID 1's listener for the reservation; at an address that
+ * is not reserved; the owner's; a connection that a legitimate listener accepted; remains of a
+ * connection; else ephemeral or squatter, by who chose the port. */
 
 #include <stdbool.h>
 
@@ -28,8 +30,8 @@ int kind_from_string(const char *s);
 /* Ephemeral, squatter, stale, unknown: somebody else is on a reserved endpoint. */
 bool kind_is_collision(Kind k);
 
-/* The kind of this socket, seen from one endpoint. TRI_UNKNOWN in socket.automatic counts as squatter, unless the socket
- * is connected and never listened, then ephemeral. */
+/* The kind of this socket, seen from one endpoint. TRI_UNKNOWN in socket.automatic counts as
+ * squatter, unless the socket is connected and never listened, then ephemeral. */
 Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o);
 
 /* Would a bind by the owner succeed beside these sockets? */
@@ -41,6 +43,7 @@ typedef enum WouldBind {
 
 const char *would_bind_to_string(WouldBind w); /* "yes", "with-reuseaddr", "no" */
 
-/* One socket's effect on a bind to the endpoint; the worst of all rows decides. Reuse: does that socket have SO_REUSEADDR?
- * The kernel does not tell; known for our own holds, taken as yes for a server's (owner, accepted, listener's remains). */
+/* One socket's effect on a bind to the endpoint; the worst of all rows decides. Reuse: does that
+ * socket have SO_REUSEADDR? The kernel does not tell; known for our own holds, taken as yes for a
+ * server's (owner, accepted, listener's remains). */
 WouldBind policy_would_bind(const Endpoint *e, Kind kind, const Socket *s);

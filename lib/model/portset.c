@@ -196,8 +196,8 @@ int portset_parse(const char *text, size_t size, PortSet *ret)
         return 0;
 }
 
-/* Writes the digits at p, which has room for 5, and returns where they end. snprintf() would take most of the time of
- * applying thousands of ports. */
+/* Writes the digits at p, which has room for 5, and returns where they end. snprintf() would take
+ * most of the time of applying thousands of ports. */
 static char *put_port(char *p, unsigned port)
 {
         char digits[5];

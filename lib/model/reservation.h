@@ -49,8 +49,7 @@ typedef struct SocketKey {
 
 typedef struct Reservation {
         char *name;
-        char *unit; /* the owner: Unit= as written, else NAME.service; NULL where only User= is
-                       given */
+        char *unit; /* the owner: Unit= as written, else NAME.service; NULL: only User= is given */
         bool unit_explicit; /* Unit= was written */
         char *user;         /* User=, or NULL */
         uid_t uid;          /* of user; UID_INVALID without */
@@ -80,8 +79,8 @@ typedef struct Reservation {
 Reservation *reservation_free(Reservation *r);
 DEFINE_CLEANUP(Reservation, reservation_free);
 
-/* "none", "shared" …; NULL-terminated tables in reservation.c. The from_ functions return -EINVAL.
- */
+/* "none", "shared" …; NULL-terminated tables in reservation.c. The from_ functions return
+ * -EINVAL. */
 const char *hold_mode_to_string(HoldMode m);
 int hold_mode_from_string(const char *s);
 const char *reuse_address_to_string(ReuseAddress m);

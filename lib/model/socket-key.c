@@ -56,8 +56,8 @@ static const char *check_fdname(const char *value)
 
 static const char *check_protocol(const char *value)
 {
-        /* A listener of MPTCP is a TCP socket on the port; the other two have ports of their own.
-         */
+        /* A listener of MPTCP is a TCP socket on the port; the other two have ports of their
+         * own. */
         return strcmp(value, "mptcp") == 0 ? NULL
                                            : "only mptcp has a port of TCP; remove it, or write a "
                                              ".socket unit of your own";

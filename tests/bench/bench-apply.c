@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Applying 10,000 scattered ports against the bare write and read of the same text. Each starts from an empty list; the best of some
- * rounds counts. */
+/* Applying 10,000 scattered ports against the bare write and read of the same text. Each starts
+ * from an empty list; the best of some rounds counts. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A look of the watch (listeners, UDP), one with bound sockets, and a sweep, each against the bare dumps of the same states that read
- * each datagram and look at nothing: in an empty namespace, and among as many connections as the machine's limits allow, at most
- * 200,000 or PORTRESERVED_BENCH_SOCKETS. */
+/* A look of the watch (listeners, UDP), one with bound sockets, and a sweep, each against the bare
+ * dumps of the same states that read each datagram and look at nothing: in an empty namespace, and
+ * among as many connections as the machine's limits allow, at most 200,000 or
+ * PORTRESERVED_BENCH_SOCKETS. */
 
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -75,7 +76,8 @@ static void bare_dump(int fd, int family, int protocol, uint32_t states)
                         exit(1);
                 if (h->nlmsg_type == NLMSG_DONE)
                         return;
-                /* Most end with a datagram of their own; one that is appended is found at the last place. */
+                /* Most end with a datagram of their own; one that is appended is found at the last
+                 * place. */
                 for (int rest = (int) n; NLMSG_OK(h, (unsigned) rest); h = NLMSG_NEXT(h, rest))
                         if (h->nlmsg_type == NLMSG_DONE)
                                 return;
@@ -152,7 +154,8 @@ static bool make_listeners(void)
         return true;
 }
 
-/* A process connects n sockets and waits. Both ends count; nobody accepts: the kernel has them all the same. Reports by a byte. */
+/* A process connects n sockets and waits. Both ends count; nobody accepts: the kernel has them all
+ * the same. Reports by a byte. */
 static pid_t spawn_crowd(unsigned crowd, unsigned long n, int *ret_pipe, unsigned long *ret_made)
 {
         unsigned long made = 0;
@@ -167,7 +170,8 @@ static pid_t spawn_crowd(unsigned crowd, unsigned long n, int *ret_pipe, unsigne
         if (pid == 0) {
                 close(p[0]);
                 for (; made < n; made++) {
-                        /* Each crowd has source addresses of its own, so that ports do not run out. */
+                        /* Each crowd has source addresses of its own, so that ports do not run
+                         * out. */
                         struct sockaddr_in from = { .sin_family = AF_INET,
                                                     .sin_addr.s_addr =
                                                             htonl(0x7f010000 + crowd * 16 +

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Any bytes as a configuration: read, judged, written as applied.conf, read again without a mistake into an equal one. */
+/* Any bytes as a configuration: read, judged, written as applied.conf, read again without a mistake
+ * into an equal one. */
 
 #include <errno.h>
 #include <stdint.h>

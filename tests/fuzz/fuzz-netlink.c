@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Netlink answers: what the kernel sends as a row, bent. The first byte says which protocol was asked for. */
+/* Netlink answers: what the kernel sends as a row, bent. The first byte says which protocol was
+ * asked for. */
 
 #include <assert.h>
 #include <netinet/in.h>

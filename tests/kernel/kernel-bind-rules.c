@@ -99,8 +99,8 @@ static int bind_at(const Place *p, int protocol, uint16_t *port)
         return TAKE_FD(fd);
 }
 
-/* Two IPv6 sockets that speak IPv4 only, the wildcard first: Linux 6.1 lets the second in for TCP, though not in the other order; 6.18
- * does not. To meet is the safe answer. */
+/* Two IPv6 sockets that speak IPv4 only, the wildcard first: Linux 6.1 lets the second in for TCP,
+ * though not in the other order; 6.18 does not. To meet is the safe answer. */
 static bool may_pass(const Place *first, const Place *second)
 {
         return strcmp(first->text, "::ffff:0.0.0.0") == 0 &&

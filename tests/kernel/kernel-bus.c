@@ -680,7 +680,8 @@ static void test_memory_returns(void **state)
 {
         unsigned long pages;
 
-        /* Allocators keep some 20 MiB to themselves, AddressSanitizer's above all; a leaked connection is 64 KiB. */
+        /* Allocators keep some 20 MiB to themselves, AddressSanitizer's above all; a leaked
+         * connection is 64 KiB. */
         for (unsigned i = 0; i < 100; i++)
                 assert_true(still_answers());
         pages = resident_pages();

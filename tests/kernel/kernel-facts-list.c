@@ -261,7 +261,8 @@ static void writes_through_other_mount(void *userdata)
         child_require(rmdir(directory) == 0);
 }
 
-/* The list is one, the file is not: neither inotify nor a lease knows of it. Hence the slow re-read. */
+/* The list is one, the file is not: neither inotify nor a lease knows of it. Hence the slow
+ * re-read. */
 static void test_other_mount(void **state)
 {
         _cleanup_(closep) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), lease = -1;

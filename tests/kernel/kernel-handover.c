@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The daemon's end of hand-over, in a child, against those who keep to the protocol and those who do not. */
+/* The daemon's end of hand-over, in a child, against those who keep to the protocol and those who
+ * do not. */
 
 #include <dirent.h>
 #include <errno.h>

@@ -142,8 +142,8 @@ static void every_thief_in_every_state(void **state)
         print_message("%u thieves\n", n_thieves);
 }
 
-/* The owner's own uid may come back in while it runs (its other workers), nobody after it has gone.
- */
+/* The owner's own uid may come back in while it runs (its other workers), nobody after it has
+ * gone. */
 static void reuseport_owner(void **state)
 {
         for (size_t p = 0; p < ELEMENTSOF(both_protocols); p++)
@@ -173,7 +173,8 @@ static void reuseport_owner(void **state)
                 }
 }
 
-/* A UDP owner over IPv6 with SO_REUSEPORT is put behind ours; ours steps behind it, whoever both are. */
+/* A UDP owner over IPv6 with SO_REUSEPORT is put behind ours; ours steps behind it, whoever both
+ * are. */
 static void udp_steps_behind(void **state)
 {
         static const uid_t uids[] = { 0, OWNER_UID };

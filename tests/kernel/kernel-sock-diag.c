@@ -281,7 +281,8 @@ static void test_lost_events(void **state)
                 r = sock_diag_events_read(events, on_event, &n);
         }
         assert_int_equal(r, -ENOBUFS);
-        /* The kernel tells them from a work queue: some of the burst may yet come, and one of ours be lost among them. */
+        /* The kernel tells them from a work queue: some of the burst may yet come, and one of ours
+         * be lost among them. */
         while (awaited.n == 0) {
                 struct pollfd p = { .fd = events, .events = POLLIN };
                 int fd = bound_on("127.0.0.1", SOCK_DGRAM, 0);

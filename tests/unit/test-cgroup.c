@@ -248,8 +248,8 @@ static void test_map_follows_changes(void **state)
         assert_int_equal(cgroup_map_new(root, &m), 0);
         id = make("system.slice/late.service");
         assert_int_equal(cgroup_map_path(m, id, &path), 0);
-        /* Made before the other goes: unlike kernfs, other file systems use an inode number again.
-         */
+        /* Made before the other goes: unlike kernfs, other file systems use an inode number
+         * again. */
         later = make("user.slice/later.scope");
         take_away("system.slice/late.service");
         /* Cached, and no longer true. */

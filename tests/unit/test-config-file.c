@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which files are read, in which order, and what cannot be read. Everything below a folder of its own in place of "/". */
+/* Which files are read, in which order, and what cannot be read. Everything below a folder of its
+ * own in place of "/". */
 
 #include <errno.h>
 #include <setjmp.h>

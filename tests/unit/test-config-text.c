@@ -228,8 +228,8 @@ static void test_many_lines(void **state)
                         assert_int_equal(config_find(c, "a")->n_endpoints, 65535);
                 if (s == 1)
                         assert_int_equal(config_find(c, "a")->n_endpoints, 2);
-                /* Of 65,535 names 1,000 are taken, once and again: 98,000 headers are too many; 999 of the taken ones overlap
-                 * the first; and [a] is empty. */
+                /* Of 65,535 names 1,000 are taken, once and again: 98,000 headers are too many; 999
+                 * of the taken ones overlap the first; and [a] is empty. */
                 if (strncmp(shapes[s], "[Pool", 5) == 0)
                         assert_int_equal(c->n_errors + c->n_errors_dropped, 98000 + 999 + 1);
                 if (s == 2)

@@ -152,7 +152,8 @@ static void test_get(void **state)
         put("/etc/systemd/system/a-b@1.service.d/40.conf", "[Service]\nKey=instance\n");
         assert_value("a-b@1.service", "Key", "instance");
         assert_value("a-b@2.service", "Key", "template");
-        /* The same file name: the more specific folder, and of one folder /etc before /run before /lib. */
+        /* The same file name: the more specific folder, and of one folder /etc before /run before
+         * /lib. */
         put("/etc/systemd/system/a-b@1.service.d/10.conf", "");
         put("/run/systemd/system/a-b@1.service.d/40.conf", "[Service]\nKey=overridden\n");
         assert_value("a-b@1.service", "Key", "instance");
