@@ -116,4 +116,5 @@ def test_list_overwritten_by_another_tool(host):
     assert len(alerts) == 1
     assert "48121" in alerts[0]["MESSAGE"]
     assert alerts[0]["MESSAGE_ID"]
-    assert host.ctl("status")["drifts"] == 1
+    wait_until(lambda: host.ctl("status")["drifts"] == 1, "it is counted")
+    assert len(host.events("drift", after=cursor)) == 1

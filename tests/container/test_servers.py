@@ -55,11 +55,13 @@ def test_lighttpd_is_started_by_its_first_client(lighttpd):
 def test_lighttpd_is_restarted_without_one_refused_connection(lighttpd, address):
     m = lighttpd
     m.background("clients", *m.script("clients", address, 8443))
+    # Not more often: its unit allows five starts in ten seconds.
     for _ in range(3):
         m.systemctl("restart", "lighttpd.service")
+        assert get(m, "http://127.0.0.1:8443/") in ("200", "403", "404")
     text = m.finish("clients")
     counts = dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
-    assert int(counts["answered"]) > 3
+    assert int(counts["answered"]) > 0
     assert counts["refused"] == "0"
 
 
