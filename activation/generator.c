@@ -28,8 +28,6 @@
 #include "kernel/runtime.h"
 #include "kernel/unit-file.h"
 
-#define DROP_IN_NAME "50-portreserved.conf"
-
 typedef struct Generator {
         const char *target; /* where units go */
         const char *root;
@@ -231,7 +229,7 @@ static int write_drop_in(Generator *g, const Owned *owned, size_t n)
                 return -ENAMETOOLONG;
         k = make_folder(g, folder_name, folder);
         if (k >= 0)
-                k = path_join(path, sizeof(path), folder, DROP_IN_NAME);
+                k = path_join(path, sizeof(path), folder, GENERATED_DROP_IN);
         if (k < 0)
                 return k;
         f = fopen(path, "we");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/alert/log.h"
+#include "daemon/generated.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
 #include "kernel/config-file.h"
@@ -111,6 +112,19 @@ int manager_apply(Manager *m, Config *config)
         return manager_apply_ports(m, config, &ports);
 }
 
+/* A start does not make PID 1 run our generator, as portreservectl's reload does. */
+static void check_generated(Manager *m)
+{
+        if (!notify_is_service() || generated_missing(m->config, &m->generated_missing) < 0)
+                return;
+        if (m->generated_missing)
+                log_warning("No generated units for %s: their services cannot bind, or are not "
+                            "started by clients. Run "
+                            "'portreservectl reload'; if that does not help, see what "
+                            "portreserved-generator says in the journal.",
+                            m->generated_missing);
+}
+
 int manager_load(Manager *m)
 {
         _cleanup_(config_freep) Config *c = NULL;
@@ -122,7 +136,9 @@ int manager_load(Manager *m)
                 return r;
         r = access(path, F_OK) < 0 ? -ENOENT : config_load_applied(path, &c);
         if (r >= 0)
-                log_info("Going on with what was applied before we ended unexpectedly (%s)", path);
+                log_info("Going on with what was applied last (%s); 'portreservectl reload' reads "
+                         "the configuration again",
+                         path);
         else
                 r = config_load(&(ConfigPaths){ .main = m->options.config, .root = "" }, &c);
         if (r < 0) {
@@ -131,13 +147,14 @@ int manager_load(Manager *m)
                 return r;
         }
         r = manager_apply(m, c);
-        if (r >= 0)
+        if (r >= 0) {
                 TAKE_PTR(c);
-        if (r >= 0)
+                check_generated(m);
                 log_info("%zu reservations; %zu sockets held, %zu pending",
                          m->config->n_reservations,
                          hold_set_count(m->holds) - hold_set_pending(m->holds),
                          hold_set_pending(m->holds));
+        }
         return r;
 }
 
@@ -175,6 +192,9 @@ static int reload(Manager *m, char **ret_error)
                 *ret_error = errors_text(c);
                 return -EINVAL;
         }
+        /* Whoever asked for this reload looks after them. */
+        free(m->generated_missing);
+        m->generated_missing = NULL;
         return manager_apply_ports(m, TAKE_PTR(c), &ports);
 }
 

@@ -153,6 +153,7 @@ Manager *manager_free(Manager *m)
         state_free(m->state);
         runtime_dir_free(m->runtime);
         config_free(m->config);
+        free(m->generated_missing);
         free(m->watch_error);
         sd_event_unref(m->event);
         free(m);

@@ -36,8 +36,9 @@ typedef struct Manager {
         PortSet listening_tcp; /* ports that PID 1's listener or the owner was seen on, for
                                   Hold=listen */
         PortSet listening_udp;
-        unsigned held_told; /* `held` events told since the last apply */
-        char *watch_error;  /* what the watch cannot see at the moment, or NULL */
+        unsigned held_told;      /* `held` events told since the last apply */
+        char *generated_missing; /* reservations whose generated units are not there, or NULL */
+        char *watch_error;       /* what the watch cannot see at the moment, or NULL */
 
         RuntimeDir *runtime;
         Reserve *reserve;

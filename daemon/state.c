@@ -197,6 +197,9 @@ static json_t *degraded_to_json(const Manager *m)
                             "the kernel may "
                             "give declared ports to outgoing connections",
                             strerror(-reserve_error(m->reserve)));
+        if (m->generated_missing)
+                append_text(a, "generated-units: none for %s; run 'portreservectl reload'",
+                            m->generated_missing);
         if (m->watch_error)
                 append_text(a, "watch: %s", m->watch_error);
         return a;

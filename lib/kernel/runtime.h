@@ -16,6 +16,10 @@
 #define RUNTIME_ALERTS   "alerts"
 #define RUNTIME_LOCK     "lock" /* one daemon a runtime directory */
 
+/* Where PID 1 has generators put units, and what the drop-in for an owner is called. */
+#define GENERATOR_DIR     "/run/systemd/generator"
+#define GENERATED_DROP_IN "50-portreserved.conf"
+
 /* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the
  * reservations' names, each ended by NUL. Reply: "ok" or "error TEXT" without NUL. */
 #define HANDOVER_MESSAGE_MAX 4096

@@ -85,3 +85,18 @@ def test_systemctl_reload_does_the_same(host):
     host.systemctl("reload", "portreserved.service")
     wait_until(lambda: 5001 in listening(host), "PID 1 listens")
     assert host.active("portreserved.service") == "active"
+
+
+def test_a_start_names_units_that_are_not_generated(host):
+    """The daemon reads /etc at its start; PID 1 does not run the generator for that."""
+    host.unit("b.service", OWNER)
+    start(host, "[c]\nPorts=5000/tcp\n")
+    host.systemctl("stop", "portreserved.service")
+    start(host, "[b]\nPorts=5000/tcp\nHold=bound\n")
+
+    def degraded():
+        return json.loads(host.run("portreservectl", "status", "--json=short").stdout)["degraded"]
+    assert ["generated-units: none for b; run 'portreservectl reload'"] == degraded()
+    host.run("portreservectl", "reload")
+    assert degraded() == []
+    assert "portreserved-handover" in host.systemctl("cat", "b.service").stdout
