@@ -260,6 +260,22 @@ static int add_missing(HoldSet *s, const Config *c)
         return 0;
 }
 
+/* NULL: none. */
+static bool same_unit(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Whoever was known to have bound may be nobody's owner now: that is asked anew. */
+static void change_reservation(Hold *h, const Reservation *r)
+{
+        const Reservation *old = h->reservation;
+
+        h->reservation = r;
+        if (h->owner_seen && h->due == 0 && (!same_unit(old->unit, r->unit) || old->uid != r->uid))
+                hold_schedule(h, now_usec(CLOCK_MONOTONIC));
+}
+
 /* Every hold of the configuration gets its pointers and this apply's mark. */
 static void mark_wanted(HoldSet *s, const Config *c)
 {
@@ -272,7 +288,7 @@ static void mark_wanted(HoldSet *s, const Config *c)
                         for (unsigned port = e->port; port <= e->last; port++) {
                                 Hold *h = hold_set_find(s, e, (uint16_t) port);
 
-                                h->reservation = r;
+                                change_reservation(h, r);
                                 h->endpoint = e;
                                 h->generation = s->generation;
                         }

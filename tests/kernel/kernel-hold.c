@@ -921,6 +921,32 @@ static void test_reload_keeps_sockets(void **state)
         expect_state(w, HOLD_STATE_EXCLUSIVE);
 }
 
+/* Who was the owner of the old configuration is a thief in the new one. */
+static void test_reload_changes_owner(void **state)
+{
+        World *w = *state;
+        char ports[16];
+        const char *const other[][2] = { { "[", "other" },
+                                         { "Ports", ports },
+                                         { "Hold", "bound" },
+                                         { "Unit", "else.service" },
+                                         { NULL, NULL } };
+        int owner;
+
+        snprintf(ports, sizeof(ports), "%u/tcp", w->port);
+        apply_one(w, "bound", "yes", "tcp");
+        assert_int_equal(hold_set_owner_starts(w->set, srv(w)), 0);
+        owner = serve(w, IPPROTO_TCP, dual, REUSEADDR);
+        assert_true(run_until_state(w, HOLD_STATE_IN_USE));
+
+        w->answer = NOT_THE_OWNER;
+        apply(w, other);
+        assert_true(run_until_state(w, HOLD_STATE_PENDING));
+        close(owner);
+        hold_set_port_freed(w->set, IPPROTO_TCP, w->port);
+        assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+}
+
 static void test_reload_changes_mode(void **state)
 {
         World *w = *state;
@@ -1013,6 +1039,7 @@ int main(void)
                 TEST(test_adopted_is_scrubbed),
                 TEST(test_adopts_by_what_it_is),
                 TEST(test_reload_keeps_sockets),
+                TEST(test_reload_changes_owner),
                 TEST(test_reload_changes_mode),
                 TEST(test_no_descriptors),
                 TEST(test_is_ours),
