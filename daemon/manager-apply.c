@@ -90,6 +90,9 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         r = hold_set_apply(m->holds, config);
         if (r < 0)
                 log_error("Cannot hold all ports: %s", strerror(-r));
+        /* Who still listens is told by the sweep that this begins with. */
+        portset_clear(&m->listening_tcp);
+        portset_clear(&m->listening_udp);
         r = watch_apply(m->watch, config);
         if (r < 0)
                 log_error("Cannot watch: %s", strerror(-r));

@@ -4,13 +4,15 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 
 import pytest
 
-from conftest import wait_until
+from conftest import listener, wait_until
 
-CONFIG = "[a]\nPorts=48121/tcp\nUnit=a.service\nHold=bound\n"
+PORT = 48121
+CONFIG = f"[a]\nPorts={PORT}/tcp\nUnit=a.service\nHold=bound\n"
 
 
 def test_closed_standard_streams(daemon):
@@ -42,3 +44,38 @@ def test_reaps_orphans_as_pid_1(daemon, place):
     finally:
         os.kill(pid, signal.SIGTERM)
         unshare.wait(30)
+
+
+@pytest.fixture
+def booted(daemon, place):
+    """booted(CONFIG): a daemon that takes this for a host with systemd. Nobody reads what it notifies."""
+    def make(config):
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(str(place / "notify"))
+        os.chmod(place / "notify", 0o666)
+        sockets.append(notify)
+        d = daemon(config, start=False)
+        plain = d.command()
+        d.command = lambda: ["unshare", "--mount", "sh", "-c",
+                             'mount -t tmpfs run /run && mkdir -p /run/systemd/system && '
+                             f'NOTIFY_SOCKET={place / "notify"} exec "$@"', "sh", *plain]
+        return d.start()
+
+    sockets = []
+    yield make
+    for s in sockets:
+        s.close()
+
+
+def test_listening_is_forgotten_with_the_reservation(booted):
+    """What a listener was once seen on says nothing of a reservation that comes later."""
+    config = f"[a]\nListenStream={PORT}\nUnit=a.service\nUser=root\n"
+    d = booted(config)
+    server = listener(PORT, "::")
+    d.wait_state("a", "listening")
+    d.configure("")
+    d.ctl("reload", code=0)
+    server.close()
+    d.configure(config)
+    d.ctl("reload", code=0)
+    d.wait_state("a", "none", 5)
