@@ -636,6 +636,41 @@ static void test_cap(void **state)
         assert_int_equal(f->n_begin, f->n_end);
 }
 
+static uint64_t cpu_usec(void)
+{
+        struct timespec ts;
+
+        assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+        return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* Full sweeps cost at most ScanBudgetPercent= of a CPU, however short the interval is. */
+static void test_budget(void **state)
+{
+        Fixture *f = start(state, "[web]\nPorts=31000\n[Daemon]\nScanIntervalSec=50ms\n"
+                                  "ScanBudgetPercent=1\n");
+        const WatchStats *s = watch_stats(f->watch);
+        uint64_t begin, cost, looks;
+
+        for (int i = 0; i < 5; i++) {
+                begin = cpu_usec();
+                assert_int_equal(watch_sweep(f->watch), 0);
+                cost = cpu_usec() - begin;
+                /* Ours includes a little that theirs does not: a half for that. */
+                assert_true(s->sweep_interval_usec >= MAX_OF(50 * cost, UINT64_C(50000)));
+                assert_true(s->sweep_interval_usec <= MAX_OF(100 * cost, UINT64_C(50000)));
+        }
+
+        /* And it is heeded: meanwhile there are looks only. */
+        f->watch->sweep_due = UINT64_MAX / 2;
+        begin = s->sweeps;
+        looks = s->looks;
+        LOOP_UNTIL(f, s->looks >= looks + 3);
+        assert_int_equal(s->sweeps, begin);
+        f->watch->sweep_due = 0;
+        LOOP_UNTIL(f, s->sweeps > begin);
+}
+
 static int setup(void **state)
 {
         Fixture *f = calloc(1, sizeof(*f));
@@ -691,6 +726,7 @@ int main(void)
                 WATCH_TEST(test_apply),
                 WATCH_TEST(test_lost_events),
                 WATCH_TEST(test_cap),
+                WATCH_TEST(test_budget),
                 WATCH_TEST(test_bound_and_connected),
                 WATCH_TEST(test_bound_out_of_sight),
         };
