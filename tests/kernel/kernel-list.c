@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 
 #include <cmocka.h>
 
@@ -402,6 +403,46 @@ static void test_ephemeral_range(void **state)
         assert_int_equal(last, 60999);
 }
 
+/* Standard input that is the list: that file is meant then, a lease is granted beside it, and inotify sees who writes there. */
+static void test_adopt(void **state)
+{
+        PortSet ours = {}, none = {};
+        int fd, saved;
+
+        saved = dup(STDIN_FILENO);
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+        close(fd);
+        assert_int_equal(kernel_list_adopt(), 0);
+        fd = open(EPHEMERAL_RANGE_PATH, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+        close(fd);
+        assert_int_equal(kernel_list_adopt(), 0);
+        assert_string_equal(kernel_list_path(), KERNEL_LIST_PATH);
+
+        fd = open(KERNEL_LIST_PATH, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+        close(fd);
+        assert_int_equal(kernel_list_adopt(), 1);
+        assert_string_not_equal(kernel_list_path(), KERNEL_LIST_PATH);
+
+        portset_add_run(&ours, 48121, 48123);
+        list_set(&none);
+        assert_int_equal(kernel_list_add(&ours), 0);
+        assert_list_is(&ours);
+        /* Refused with -EAGAIN, were standard input still open on it. */
+        assert_int_equal(kernel_list_remove(&ours, NULL), 0);
+        assert_list_is(&none);
+
+        fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        assert_true(inotify_add_watch(fd, kernel_list_path(), IN_MODIFY) >= 0);
+        list_set(&ours);
+        assert_true(read(fd, (char[4096]){}, 4096) > 0);
+        close(fd);
+        assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+        close(saved);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -425,6 +466,7 @@ int main(void)
                 cmocka_unit_test(test_read_only),
                 cmocka_unit_test(test_no_list),
                 cmocka_unit_test(test_ephemeral_range),
+                cmocka_unit_test(test_adopt), /* last: it stays so */
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
