@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "ctl/output.h"
 #include "kernel/config-file.h"
 #include "kernel/runtime.h"
@@ -35,7 +36,7 @@ Exit verb_check(const Ctl *c, char **args)
 
         config_print_diagnostics(config, stdout);
         if (result == EXIT_OK)
-                say(c, "%s: valid, %zu reservations", paths.main ?: CONFIG_FILE_DEFAULT,
-                    config->n_reservations);
+                say(c, "%s: valid, %zu reservation%s", paths.main ?: CONFIG_FILE_DEFAULT,
+                    config->n_reservations, PLURAL(config->n_reservations));
         return result;
 }

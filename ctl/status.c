@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/printable.h"
 #include "ctl/collisions.h"
 #include "ctl/endpoints.h"
 #include "ctl/output.h"
@@ -69,13 +70,14 @@ static void say_diagnostics(const Ctl *c, const json_t *state, const char *key, 
 
 static void say_daemon(const Ctl *c, const json_t *state)
 {
+        json_int_t ports = get_number(state, "ports");
         json_t *word;
         size_t i;
 
         say(c, "portreserved %s is running (pid %lld) since %s", get_text(state, "version"),
             (long long) get_number(state, "pid"), get_text(state, "started"));
-        say(c, "%12s: %lld on %lld ports, %lld pending", "Reservations",
-            (long long) get_number(state, "reservations"), (long long) get_number(state, "ports"),
+        say(c, "%12s: %lld on %lld port%s, %lld pending", "Reservations",
+            (long long) get_number(state, "reservations"), (long long) ports, PLURAL(ports),
             (long long) get_number(state, "pending"));
         say(c, "%12s: %lld, drifts: %lld", "Collisions",
             (long long) get_number(state, "collisions"), (long long) get_number(state, "drifts"));

@@ -74,8 +74,9 @@ static Exit watcher_read(Watcher *w)
                 if (seq <= w->seq)
                         continue;
                 if (seq > w->seq + 1)
-                        remark(w->ctl, "%lld events were missed, more than the daemon keeps",
-                               (long long) (seq - w->seq - 1));
+                        remark(w->ctl, "%lld %s missed, more than the daemon keeps",
+                               (long long) (seq - w->seq - 1),
+                               seq - w->seq == 2 ? "event was" : "events were");
                 w->seq = seq;
                 e = print_event(w, event);
                 if (e != EXIT_OK)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "daemon/alert/log.h"
 #include "daemon/generated.h"
 #include "daemon/manager-internal.h"
@@ -71,7 +72,6 @@ static void log_diagnostics(const Config *c)
                 log_diagnostic(LOG_WARNING, &c->warnings[i]);
 }
 
-/* reservable() may have found mistakes: they must be known before anything is changed. */
 static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
 {
         _cleanup_(config_freep) Config *old = NULL;
@@ -110,6 +110,7 @@ int manager_apply(Manager *m, Config *config)
 {
         PortSet ports;
 
+        /* May find mistakes: they have to be known before anything is changed. */
         reservable(m, config, &ports);
         log_diagnostics(config);
         return manager_apply_ports(m, config, &ports);
@@ -126,6 +127,15 @@ static void check_generated(Manager *m)
                             "'portreservectl reload'; if that does not help, see what "
                             "portreserved-generator says in the journal.",
                             m->generated_missing);
+}
+
+static void log_loaded(const Manager *m)
+{
+        size_t n = m->config->n_reservations;
+        size_t pending = hold_set_pending(m->holds), held = hold_set_count(m->holds) - pending;
+
+        log_info("%zu reservation%s; %zu socket%s held, %zu pending", n, PLURAL(n), held,
+                 PLURAL(held), pending);
 }
 
 int manager_load(Manager *m)
@@ -150,15 +160,12 @@ int manager_load(Manager *m)
                 return r;
         }
         r = manager_apply(m, c);
-        if (r >= 0) {
-                TAKE_PTR(c);
-                check_generated(m);
-                log_info("%zu reservations; %zu sockets held, %zu pending",
-                         m->config->n_reservations,
-                         hold_set_count(m->holds) - hold_set_pending(m->holds),
-                         hold_set_pending(m->holds));
-        }
-        return r;
+        if (r < 0)
+                return r;
+        TAKE_PTR(c);
+        check_generated(m);
+        log_loaded(m);
+        return 0;
 }
 
 static char *errors_text(const Config *c)
@@ -171,8 +178,10 @@ static char *errors_text(const Config *c)
         if (!f)
                 return NULL;
         config_print_errors(c, f);
-        if (fclose(f) != 0)
+        if (fclose(f) != 0) {
+                free(text);
                 return NULL;
+        }
         return text;
 }
 
@@ -211,7 +220,8 @@ int manager_reload(Manager *m, char **ret_error)
                 log_error("Not reloaded, what ran goes on: %s",
                           r == -EINVAL ? "the configuration has mistakes" : strerror(-r));
         else
-                log_notice("Reloaded: %zu reservations", m->config->n_reservations);
+                log_notice("Reloaded: %zu reservation%s", m->config->n_reservations,
+                           PLURAL(m->config->n_reservations));
         notify_ready();
         (void) state_write(m->state);
         state_touch(m->state);

@@ -5,11 +5,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/grow.h"
+#include "base/printable.h"
 #include "daemon/alert/log.h"
 #include "daemon/manager.h"
 #include "daemon/notify.h"
@@ -28,14 +29,6 @@ struct State {
         uint64_t cost_usec;    /* how long it took */
         bool failed;           /* told so already */
 };
-
-static uint64_t now_usec(clockid_t clock)
-{
-        struct timespec ts;
-
-        (void) clock_gettime(clock, &ts);
-        return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
 
 /* An endpoint's collisions, in the order of ports. */
 typedef struct Collisions {
@@ -295,12 +288,12 @@ int state_write(State *s)
 
 void state_notify(const State *s)
 {
-        Manager *m = s->manager;
+        const Manager *m = s->manager;
+        size_t n = m->config->n_reservations, collisions = watch_count(m->watch);
+        size_t pending = hold_set_pending(m->holds), held = hold_set_count(m->holds) - pending;
 
-        notify_status("%zu reservations; %zu sockets held, %zu pending; %zu collisions",
-                      m->config->n_reservations,
-                      hold_set_count(m->holds) - hold_set_pending(m->holds),
-                      hold_set_pending(m->holds), watch_count(m->watch));
+        notify_status("%zu reservation%s; %zu socket%s held, %zu pending; %zu collision%s", n,
+                      PLURAL(n), held, PLURAL(held), pending, collisions, PLURAL(collisions));
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)

@@ -8,3 +8,6 @@
  * backslash stays as it is: unit names have them ("dev-disk\x2dby.swap"). malloc'ed, NULL: no
  * memory. */
 char *printable(const char *s);
+
+/* "%u port%s", n, PLURAL(n) */
+#define PLURAL(n) ((n) == 1 ? "" : "s")

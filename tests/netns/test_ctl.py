@@ -170,7 +170,7 @@ def test_runtime_directory_too_long(ctl):
 def test_check(ctl, place):
     good = place / "good.conf"
     good.write_text("[web]\nPorts=80/tcp\n")
-    assert "valid" in ctl("check", good, code=0).stdout
+    assert ctl("check", good, code=0).stdout == f"{good}: valid, 1 reservation\n"
     assert ctl.json("check", good) == {"errors": [], "warnings": []}
     assert ctl("check", f"--config={good}", "-q", code=0).stdout == ""
 
