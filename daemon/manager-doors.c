@@ -60,13 +60,15 @@ static bool is_foreign_unit(const Reservation *r, const char *cgroup)
         return strcmp(unit, owner) != 0;
 }
 
-int manager_admits(Manager *m, const Reservation *r, uid_t uid, const char *cgroup)
+static bool is_owner_user(const Reservation *r, uid_t uid)
 {
-        if (uid != 0 && !(r->user && r->uid == uid))
-                return -EPERM;
-        if (r->unit && is_foreign_unit(r, cgroup))
-                return -EPERM;
-        return 0;
+        return uid == 0 || (r->user && r->uid == uid);
+}
+
+/* May it be opened to a process of this user in this cgroup (NULL: could not be read)? */
+static bool may_hand_over(const Reservation *r, uid_t uid, const char *cgroup)
+{
+        return is_owner_user(r, uid) && !(r->unit && is_foreign_unit(r, cgroup));
 }
 
 static void deny(Manager *m, const Reservation *r, uid_t uid, pid_t pid, const char *cgroup)
@@ -101,7 +103,7 @@ static int on_handover(const HandoverRequest *request, void *userdata)
         r = config_find(m->config, request->name);
         if (!r)
                 return -ENOENT;
-        if (manager_admits(m, r, request->uid, request->cgroup) < 0) {
+        if (!may_hand_over(r, request->uid, request->cgroup)) {
                 deny(m, r, request->uid, request->pid, request->cgroup);
                 return -EPERM;
         }
@@ -120,14 +122,12 @@ const HandoverOps manager_handover_ops = { .request = on_handover };
 static int listening_fds(Manager *m, const Reservation *r, int **ret_fds, size_t *ret_n,
                          char ***ret_names)
 {
-        const char *name = r->name;
+        const SocketKey *key = reservation_socket_key(r, "FileDescriptorName");
+        const char *name = key ? key->value : r->name;
         size_t n = 0, count = 0;
         char **names;
         int *fds;
 
-        for (size_t i = 0; i < r->n_socket_keys; i++)
-                if (strcmp(r->socket_keys[i].key, "FileDescriptorName") == 0)
-                        name = r->socket_keys[i].value;
         for (size_t i = 0; i < r->n_endpoints; i++)
                 count += (size_t) (r->endpoints[i].last - r->endpoints[i].port) + 1;
 
@@ -155,9 +155,7 @@ static int listening_fds(Manager *m, const Reservation *r, int **ret_fds, size_t
         return 0;
 
 fail:
-        while (n > 0)
-                free(names[--n]);
-        free(names);
+        strv_free(names);
         free(fds);
         return -ENOMEM;
 }
@@ -190,7 +188,7 @@ static int on_bus_open(const char *name, uid_t uid, pid_t pid, int **ret_fds, si
                 *ret_error = strdup("no such reservation; 'portreservectl list' shows them");
                 return -ENOENT;
         }
-        if (uid != 0 && !(r->user && r->uid == uid)) {
+        if (!is_owner_user(r, uid)) {
                 deny(m, r, uid, pid, NULL);
                 *ret_error = strdup("only root and the reservation's User= may open it");
                 return -EPERM;
@@ -212,17 +210,14 @@ static int on_bus_open(const char *name, uid_t uid, pid_t pid, int **ret_fds, si
                 k = follow_client(m, r, pid, cgroup);
         if (k == -EADDRINUSE)
                 *ret_error = strdup(
-                        "somebody else has one of its ports; 'portreservectl status' names him");
+                        "somebody else has one of its ports; 'portreservectl status' names it");
         else if (k < 0)
                 *ret_error = strdup(strerror(-k));
         if (k < 0) {
                 /* What did open closes again: nobody would tell us when the command has ended. */
                 (void) hold_set_owner_stopped(m->holds, r);
-                for (size_t i = 0; i < *ret_n; i++)
-                        free((*ret_names)[i]);
-                free(*ret_names);
+                *ret_names = strv_free(*ret_names);
                 free(*ret_fds);
-                *ret_names = NULL;
                 *ret_fds = NULL;
                 *ret_n = 0;
         }

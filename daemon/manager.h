@@ -67,7 +67,3 @@ int manager_run(Manager *m);
 /* Reads /etc again and puts it into effect, whole or not at all. -EINVAL with *ret_error
  * (malloc'ed) where there is any mistake; what runs goes on. */
 int manager_reload(Manager *m, char **ret_error);
-
-/* May the reservation be opened to a process of this user in this cgroup (NULL: could not be read)?
- * 0, -EPERM. */
-int manager_admits(Manager *m, const Reservation *r, uid_t uid, const char *cgroup);

@@ -260,12 +260,8 @@ int config_parse_pool_users(Config *c, const ConfigLine *l, const ConfigKey *k, 
 {
         Pool *pool = base;
 
-        if (!*value) {
-                for (char **u = pool->users; u && *u; u++)
-                        free(*u);
-                free(pool->users);
-                pool->users = NULL;
-        }
+        if (!*value)
+                pool->users = strv_free(pool->users);
         return each_word(c, l, k, base, value, pool_user_item);
 }
 
