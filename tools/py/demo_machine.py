@@ -120,12 +120,12 @@ def tell(n, h):
 
     n.say("""portreserved itself is killed, ten times, while another program tries to bind the port in a loop. The socket that holds
           the port is kept by systemd all the while.""")
-    h.machine.background("taker.service", *h.machine.script("binder", PORT))
+    h.machine.background("taker", *h.machine.script("binder", PORT))
     for _ in range(10):
         before = h.machine.show("portreserved.service", "NRestarts")
         h.quiet("systemctl kill --signal=KILL portreserved")
         n.until(lambda: h.machine.show("portreserved.service", "NRestarts") != before and h.active("portreserved.service"), "it is back")
-    said = h.machine.finish("taker.service")
+    said = h.machine.finish("taker")
     n.command("journalctl --quiet --output=cat --unit=taker", "\n".join(line for line in said.splitlines() if line.startswith(("tries", "won"))))
     n.true("tries" in said and "won" not in said, "no attempt has won")
 
