@@ -170,6 +170,34 @@ static void _printf_(2, 3) append_text(json_t *array, const char *format, ...)
                 (void) json_array_append_new(array, json_text(text));
 }
 
+/* Holds that fail for another reason than that somebody has the port: a collision does not tell of
+ * them. */
+static void append_failed_holds(const Manager *m, json_t *array)
+{
+        size_t n = 0;
+        int error = 0;
+
+        if (hold_set_pending(m->holds) == 0)
+                return;
+        CONFIG_FOREACH_RESERVATION(m->config, r)
+                for (size_t i = 0; i < r->n_endpoints; i++) {
+                        const Endpoint *e = &r->endpoints[i];
+
+                        for (unsigned port = e->port; port <= e->last; port++) {
+                                const Hold *h = hold_set_find(m->holds, e, (uint16_t) port);
+                                int failed = h ? hold_error(h) : 0;
+
+                                if (failed == 0 || failed == -EADDRINUSE)
+                                        continue;
+                                error = failed;
+                                n++;
+                        }
+                }
+        if (n > 0)
+                append_text(array, "hold: %zu %s cannot be held: %s", n, n == 1 ? "port" : "ports",
+                            strerror(-error));
+}
+
 /* What this kernel, container or moment keeps us from doing; each "word: explanation". */
 static json_t *degraded_to_json(const Manager *m)
 {
@@ -190,6 +218,7 @@ static json_t *degraded_to_json(const Manager *m)
                             "the kernel may "
                             "give declared ports to outgoing connections",
                             strerror(-reserve_error(m->reserve)));
+        append_failed_holds(m, a);
         if (m->generated_missing)
                 append_text(a, "generated-units: none for %s; run 'portreservectl reload'",
                             m->generated_missing);

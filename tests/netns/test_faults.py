@@ -126,12 +126,14 @@ def test_emfile(daemon):
     d.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
     assert d.state()["pending"] > 0
     assert "Too many open files" in d.log()
+    assert f"hold: {d.state()['pending']} ports cannot be held: Too many open files" in d.state()["degraded"]
     assert held(20000)
     # It answers on what is left, as soon as there is something left.
     d.configure("[a]\nPorts=20000/tcp\nHold=bound\n")
     d.process.send_signal(signal.SIGHUP)
     d.wait_state("a", "exclusive")
     wait_until(lambda: d.ctl("status").returncode == 0, "status answers")
+    assert not any(t.startswith("hold:") for t in d.state()["degraded"])
 
 
 # Somebody clears the runtime directory away
