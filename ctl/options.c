@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "ctl/output.h"
 #include "kernel/runtime.h"
 
@@ -41,7 +42,7 @@ typedef struct Parse {
         char *error;
 } Parse;
 
-static void __attribute__((format(printf, 2, 3))) mistake(Parse *p, const char *format, ...)
+static void _printf_(2, 3) mistake(Parse *p, const char *format, ...)
 {
         va_list ap;
 
@@ -81,48 +82,18 @@ static void print_help(const Verb *one)
         printf("\nportreservectl(1) tells more.\n");
 }
 
-/* Levenshtein's distance, for words of at most 31 letters; 32 for longer ones. */
-static unsigned distance(const char *a, const char *b)
-{
-        size_t l = strlen(b);
-        unsigned row[32];
-
-        if (l >= ELEMENTSOF(row) || strlen(a) >= ELEMENTSOF(row))
-                return ELEMENTSOF(row);
-        for (unsigned j = 0; j <= l; j++)
-                row[j] = j;
-        for (unsigned i = 1; *a; a++, i++) {
-                unsigned diagonal = row[0];
-
-                row[0] = i;
-                for (unsigned j = 1; j <= l; j++) {
-                        unsigned replace = diagonal + (*a != b[j - 1]);
-
-                        diagonal = row[j];
-                        row[j] = MIN_OF(replace, MIN_OF(row[j], row[j - 1]) + 1);
-                }
-        }
-        return row[l];
-}
-
 static const Verb *find_verb(Parse *p, const char *name)
 {
-        const Verb *near = NULL;
-        unsigned best = 4;
+        const char *best = NULL;
+        unsigned distance = 4;
 
         for (const Verb *v = verbs; v->name; v++) {
-                unsigned d = distance(name, v->name);
-
-                if (d == 0)
+                if (strcmp(name, v->name) == 0)
                         return v;
-                /* At least half of the word must be right. */
-                if (d < best && d * 2 <= strlen(v->name)) {
-                        best = d;
-                        near = v;
-                }
+                nearest(name, v->name, &best, &distance);
         }
-        if (near)
-                mistake(p, "unknown verb '%s'; did you mean '%s'?", name, near->name);
+        if (best)
+                mistake(p, "unknown verb '%s'; did you mean '%s'?", name, best);
         else
                 mistake(p, "unknown verb '%s'; portreservectl --help names all", name);
         return NULL;

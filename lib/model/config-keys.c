@@ -3,7 +3,6 @@
 /* The keys of [Daemon], of reservations and of [Pool NAME]: one row each. Keys of systemd.socket(5)
  * are in socket-key.c. */
 
-#include <ctype.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/grow.h"
+#include "base/nearest.h"
 #include "model/config-values.h"
 #include "model/socket-key.h"
 
@@ -81,44 +81,6 @@ static const char *section_title(SectionKind s)
         return s == SECTION_DAEMON ? "[Daemon]"
                : s == SECTION_POOL ? "[Pool NAME]"
                                    : "a reservation";
-}
-
-/* Edit distance, as far as 3; case does not count. */
-static unsigned distance(const char *a, const char *b)
-{
-        size_t n = strlen(a), m = strlen(b);
-        unsigned row[64];
-
-        if (n >= ELEMENTSOF(row) || m >= ELEMENTSOF(row))
-                return 3;
-        for (size_t j = 0; j <= m; j++)
-                row[j] = (unsigned) j;
-        for (size_t i = 1; i <= n; i++) {
-                unsigned diagonal = row[0];
-
-                row[0] = (unsigned) i;
-                for (size_t j = 1; j <= m; j++) {
-                        unsigned above = row[j];
-                        unsigned change = diagonal + (tolower((unsigned char) a[i - 1]) !=
-                                                      tolower((unsigned char) b[j - 1]));
-
-                        row[j] = MIN_OF(MIN_OF(above, row[j - 1]) + 1, change);
-                        diagonal = above;
-                }
-        }
-        return MIN_OF(row[m], 3u);
-}
-
-static void nearest(const char *key, const char *candidate, const char **best,
-                    unsigned *best_distance)
-{
-        unsigned d = distance(key, candidate);
-
-        /* Two changes turn any short word into any other: at most half of it. */
-        if (d < *best_distance && d * 2 <= strlen(candidate)) {
-                *best = candidate;
-                *best_distance = d;
-        }
 }
 
 static int unknown_key(Config *c, const ConfigLine *l)
