@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "daemon/watch/watch-private.h"
+#include "daemon/watch/watch-internal.h"
 
 static int on_destroyed(const Socket *s, void *userdata)
 {

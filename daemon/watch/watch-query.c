@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/grow.h"
-#include "daemon/watch/watch-private.h"
+#include "daemon/watch/watch-internal.h"
 
 /* A server that closed more connections than that first has them destroyed in several rounds. */
 #define REMAINS_MAX 16384u

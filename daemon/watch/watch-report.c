@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/grow.h"
-#include "daemon/watch/watch-private.h"
+#include "daemon/watch/watch-internal.h"
 
 void watch_tell_trouble(Watch *w, Trouble t, int error)
 {

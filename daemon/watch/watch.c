@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/watch/watch-private.h"
+#include "daemon/watch/watch-internal.h"
 
 #define TIMER_ACCURACY (5 * USEC_PER_MSEC)
 

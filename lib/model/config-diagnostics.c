@@ -9,7 +9,7 @@
 
 #include "base/grow.h"
 #include "base/printable.h"
-#include "model/config-private.h"
+#include "model/config-internal.h"
 
 int config_intern_file(Config *c, const char *file, const char **ret)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/config-private.h"
+#include "model/config-internal.h"
 #include "model/unit-name.h"
 
 static bool has_listen(const Reservation *r)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/config-private.h"
+#include "model/config-internal.h"
 
 /* With its key and number well below the longest line that is read. */
 #define SOURCE_MAX 160u

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/grow.h"
-#include "model/config-private.h"
+#include "model/config-internal.h"
 
 /* Of the reservation being judged. */
 typedef struct Judge {

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "model/config-private.h"
+#include "model/config-internal.h"
 
 typedef struct ConfigKey ConfigKey;
 typedef int (*ConfigParser)(Config *c, const ConfigLine *l, const ConfigKey *k, void *base,

@@ -8,7 +8,7 @@
 
 #include "base/grow.h"
 #include "base/parse.h"
-#include "model/config-private.h"
+#include "model/config-internal.h"
 
 #define POOL_PREFIX "Pool "
 

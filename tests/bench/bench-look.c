@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "daemon/watch/watch-private.h"
+#include "daemon/watch/watch-internal.h"
 #include "kernel/netlink.h"
 
 #define ROUNDS         11

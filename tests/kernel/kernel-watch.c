@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/watch/watch-private.h"
+#include "daemon/watch/watch-internal.h"
 #include "sock-util.h"
 
 #define PEER     40000u /* a server of somebody, on no port of ours */
