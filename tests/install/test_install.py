@@ -28,7 +28,6 @@ EXPECTED = {
         "{units}/portreserved-act.socket",
         "{units}/portreserved-list.service",
         "{units}/portreserved.service",
-        "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/sysusers.d/portreserved.conf",
         "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/tmpfiles.d/portreserved.conf",
