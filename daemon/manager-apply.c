@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/printable.h"
 #include "daemon/alert/log.h"
 #include "daemon/generated.h"
@@ -72,11 +73,30 @@ static void log_diagnostics(const Config *c)
                 log_diagnostic(LOG_WARNING, &c->warnings[i]);
 }
 
+void manager_save_applied(Manager *m)
+{
+        char path[PATH_MAX], away[PATH_MAX];
+        int r;
+
+        r = manager_runtime_path(m, RUNTIME_APPLIED, path);
+        if (r < 0)
+                return;
+        r = config_save_applied(m->config, path);
+        if (r >= 0)
+                return;
+        /* Rather none than that of an earlier configuration; renamed first, since one that is
+         * deleted is taken for somebody's doing. */
+        if (path_join(away, sizeof(away), m->options.runtime_dir, RUNTIME_APPLIED ".old") >= 0 &&
+            rename(path, away) >= 0)
+                (void) unlink(away);
+        log_warning("Cannot write %s: %s. After a crash %s will be read instead.", path,
+                    strerror(-r), m->options.config ?: CONFIG_FILE_DEFAULT);
+}
+
 static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
 {
         _cleanup_(config_freep) Config *old = NULL;
-        char path[PATH_MAX];
-        int r;
+        int r, k;
 
         m->held_told = 0;
         m->reserved = *ports;
@@ -93,16 +113,14 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         /* Who still listens is told by the sweep that this begins with. */
         portset_clear(&m->listening_tcp);
         portset_clear(&m->listening_udp);
-        r = watch_apply(m->watch, config);
-        if (r < 0)
-                log_error("Cannot watch: %s", strerror(-r));
+        k = watch_apply(m->watch, config);
+        if (k < 0)
+                log_error("Cannot watch: %s", strerror(-k));
+        /* Who had no memory for the new one still looks into the old. */
+        if (r < 0 || k < 0)
+                TAKE_PTR(old);
 
-        r = manager_runtime_path(m, RUNTIME_APPLIED, path);
-        if (r >= 0)
-                r = config_save_applied(config, path);
-        if (r < 0)
-                log_warning("Cannot write %s: %s. After a crash %s will be read instead.", path,
-                            strerror(-r), CONFIG_FILE_DEFAULT);
+        manager_save_applied(m);
         return 0;
 }
 

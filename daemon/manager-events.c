@@ -9,7 +9,6 @@
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
 #include "daemon/starter.h"
-#include "kernel/config-file.h"
 #include "kernel/runtime.h"
 
 /* Beyond that many ports held at once, `held` is one line in the log. */
@@ -292,7 +291,6 @@ const WatchOps manager_watch_ops = {
 static void on_runtime_restored(void *userdata)
 {
         Manager *m = userdata;
-        char path[4096];
 
         if (!m->config || !m->bus)
                 return;
@@ -301,8 +299,7 @@ static void on_runtime_restored(void *userdata)
         (void) bus_restore(m->bus);
         (void) handover_server_restore(m->handover);
         (void) reserve_apply(m->reserve, &m->reserved); /* records what is ours */
-        if (manager_runtime_path(m, RUNTIME_APPLIED, path) >= 0)
-                (void) config_save_applied(m->config, path);
+        manager_save_applied(m);
         (void) state_write(m->state);
 }
 

@@ -19,5 +19,7 @@ extern const RuntimeDirOps manager_runtime_ops;
 int manager_load(Manager *m);
 /* Puts config (taken over) into effect. */
 int manager_apply(Manager *m, Config *config);
+/* What is in effect, for whoever starts after a crash, and for the generator. */
+void manager_save_applied(Manager *m);
 /* Path of a file in the runtime directory. */
 int manager_runtime_path(const Manager *m, const char *name, char buf[static 4096]);

@@ -19,6 +19,7 @@
 
 #define SETTLE_USEC 50000u
 #define COST_FACTOR 20u
+#define RETRY_USEC  5000000u
 
 struct State {
         Manager *manager;
@@ -325,11 +326,18 @@ void state_notify(const State *s)
                       PLURAL(n), held, PLURAL(held), pending, collisions, PLURAL(collisions));
 }
 
+static void wake_at(State *s, uint64_t usec)
+{
+        (void) sd_event_source_set_time(s->timer, usec);
+        (void) sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         State *s = userdata;
 
-        (void) state_write(s);
+        if (state_write(s) < 0)
+                wake_at(s, now_usec(CLOCK_MONOTONIC) + RETRY_USEC);
         state_notify(s);
         return 0;
 }
@@ -343,8 +351,7 @@ void state_touch(State *s)
                 return;
         now = now_usec(CLOCK_MONOTONIC);
         at = MAX_OF(now + SETTLE_USEC, s->written_usec + s->cost_usec * COST_FACTOR);
-        (void) sd_event_source_set_time(s->timer, at);
-        (void) sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+        wake_at(s, at);
 }
 
 int state_new(Manager *m, State **ret)

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,3 +80,62 @@ def test_listening_is_forgotten_with_the_reservation(booted):
     d.configure(config)
     d.ctl("reload", code=0)
     d.wait_state("a", "none", 5)
+
+
+@pytest.fixture
+def small_runtime(daemon):
+    """small_runtime(CONFIG): a daemon whose runtime directory is a file system of 64 KiB."""
+    def make(config):
+        d = daemon(config, start=False)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "small", str(d.runtime)], check=True)
+        mounted.append(d)
+        if os.environ.get("PORTRESERVED_USER"):
+            shutil.chown(d.runtime, os.environ["PORTRESERVED_USER"])
+        return d.start()
+
+    mounted = []
+    yield make
+    for d in mounted:
+        d.stop()
+        subprocess.run(["umount", "--lazy", str(d.runtime)], check=True)
+
+
+def test_full_runtime_directory(small_runtime):
+    """What cannot be written is not left as it was before, and is written when there is room."""
+    d = small_runtime(CONFIG)
+    before = d.ctl.json("show", "a")
+    with open(d.runtime / "fill", "wb", buffering=0) as f:
+        with pytest.raises(OSError):
+            while True:
+                f.write(bytes(65536))
+    d.configure(CONFIG.replace("[a]", "[renamed]"))
+    d.ctl("reload", code=0)
+    assert not (d.runtime / "applied.conf").exists()  # what it said is not in effect any more
+    assert "cleared away" not in d.log()
+    (d.runtime / "fill").unlink()
+    wait_until(lambda: d.endpoints("renamed") == before["endpoints"], "state.json says what is in effect")
+
+
+def test_no_memory_for_a_configuration(daemon):
+    """What still looks into the old configuration, after memory did not suffice for the new one, must find it there."""
+    d = daemon(CONFIG, start=False)
+    plain = d.command()
+    d.command = lambda: ["env", "MALLOC_PERTURB_=165", *plain]  # freed memory is overwritten at once
+    with listener(PORT, "::"):
+        d.start()
+        d.wait_state("a", "pending")
+        with open(f"/proc/{d.process.pid}/statm") as f:
+            size = int(f.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        d.configure(CONFIG + "".join(f"[b{i}]\nHold=shared\nPorts={20000 + i}/tcp\n" for i in range(20000)))
+        for more in range(10, 40):  # MiB: enough to read it, not to hold it
+            subprocess.run(["prlimit", f"--pid={d.process.pid}", f"--as={size + (more << 20)}:unlimited"], check=True)
+            r = d.ctl("reload")
+            if "Cannot hold all ports" in d.log():
+                break
+            if r.returncode == 0:
+                pytest.skip("no limit lets it read the configuration and not hold it")
+        subprocess.run(["prlimit", f"--pid={d.process.pid}", "--as=unlimited:unlimited"], check=True)
+    wait_until(lambda: d.process.poll() is not None or "has come free" in d.log(), "the port is taken")
+    d.configure(CONFIG)
+    d.ctl("reload", code=0)
+    d.wait_state("a", "exclusive")
