@@ -28,6 +28,7 @@ EXPECTED = {
         "{units}/portreserved-act.socket",
         "{units}/portreserved-list.service",
         "{units}/portreserved.service",
+        "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/sysusers.d/portreserved.conf",
         "usr/share/doc/portreserved/examples/portreserved.conf",
         "usr/share/man/man1/portreserve-exec.1",
