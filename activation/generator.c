@@ -209,8 +209,7 @@ static int write_drop_in(Generator *g, const Owned *owned, size_t n)
         if (is_too_early(g, owned->unit)) {
                 complain(g,
                          "%s:%u: %s starts before portreserved can, so that Hold=bound of [%s] "
-                         "cannot be handed to it; write Hold=none or "
-                         "Hold=shared",
+                         "cannot be handed to it; write Hold=none or Hold=shared",
                          owned->reservation->file, owned->reservation->line, owned->unit,
                          owned->reservation->name);
                 return 0;

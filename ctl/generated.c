@@ -100,8 +100,7 @@ static bool must_wait(const Ctl *c, const SocketUnit *u, json_t *result)
         (void) json_array_append_new(json_object_get(result, "waiting"), json_string(u->name));
         remark(c,
                "%s cannot start while %s runs; for when a pause suits: systemctl stop %s && "
-               "systemctl "
-               "restart %s && systemctl start %s",
+               "systemctl restart %s && systemctl start %s",
                u->name, u->service, u->service, u->name, u->service);
         return true;
 }

@@ -41,9 +41,8 @@ static void reservable(Manager *m, Config *c, PortSet *ret)
                         (void) config_error(
                                 c, r->file, r->line,
                                 "[%s] would leave %u ephemeral ports of %u-%u, fewer than "
-                                "EphemeralFloor=%u: "
-                                "not put into the kernel's list; reserve fewer ports, or widen "
-                                "net.ipv4.ip_local_port_range",
+                                "EphemeralFloor=%u: not put into the kernel's list; reserve fewer "
+                                "ports, or widen net.ipv4.ip_local_port_range",
                                 r->name, left, first, last, c->daemon.ephemeral_floor);
                         continue;
                 }
@@ -141,9 +140,8 @@ static void check_generated(Manager *m)
                 return;
         if (m->generated_missing)
                 log_warning("No generated units for %s: their services cannot bind, or are not "
-                            "started by clients. Run "
-                            "'portreservectl reload'; if that does not help, see what "
-                            "portreserved-generator says in the journal.",
+                            "started by clients. Run 'portreservectl reload'; if that does not "
+                            "help, see what portreserved-generator says in the journal.",
                             m->generated_missing);
 }
 

@@ -57,8 +57,8 @@ static void on_writable(int error, void *userdata)
 
         if (error < 0)
                 log_error("Cannot write net.ipv4.ip_local_reserved_ports: %s. Ports are held and "
-                          "watched, but the kernel may "
-                          "give those that are not held to outgoing connections.",
+                          "watched, but the kernel may give those that are not held to outgoing "
+                          "connections.",
                           strerror(-error));
         else
                 log_notice("net.ipv4.ip_local_reserved_ports can be written again");

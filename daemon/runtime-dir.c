@@ -80,8 +80,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
         if (r < 0) {
                 if (!d->told)
                         log_error("%s was deleted and cannot be made again: %s. Until then "
-                                  "portreservectl "
-                                  "cannot reach the daemon; ports stay reserved and held.",
+                                  "portreservectl cannot reach the daemon; ports stay reserved and "
+                                  "held.",
                                   d->path, strerror(-r));
                 d->told = true;
                 (void) sd_event_source_set_time_relative(s, RETRY_USEC);

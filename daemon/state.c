@@ -209,15 +209,14 @@ static json_t *degraded_to_json(const Manager *m)
                 return NULL;
         if (!w->bound_inactive)
                 append_text(a, "bound-inactive: this kernel does not list TCP sockets that are "
-                               "bound and do not listen "
-                               "(Linux 6.8 does); such a thief is noticed only when a hold fails");
+                               "bound and do not listen (Linux 6.8 does); such a thief is noticed "
+                               "only when a hold fails");
         if (!w->cgroups)
                 append_text(a, "cgroup: no cgroup v2 here; whose a socket is cannot be told");
         if (reserve_error(m->reserve) < 0)
                 append_text(a,
                             "kernel-list: net.ipv4.ip_local_reserved_ports cannot be written: %s; "
-                            "the kernel may "
-                            "give declared ports to outgoing connections",
+                            "the kernel may give declared ports to outgoing connections",
                             strerror(-reserve_error(m->reserve)));
         append_failed_holds(m, a);
         if (m->generated_missing)

@@ -111,8 +111,7 @@ static void read_section(Reader *r, char *s)
         if (close[1])
                 note(r, config_error(r->config, r->file, r->line,
                                      "\"%.64s\" stands behind the section's name; write it in a "
-                                     "line of its "
-                                     "own",
+                                     "line of its own",
                                      close + 1));
         *close = 0;
         note(r, config_section(r->config, r->file, r->line, s + 1));
@@ -148,8 +147,7 @@ static void read_line(Reader *r, char *s, size_t limit)
                         config_skip_section(r->config);
                 note(r, config_error(r->config, r->file, r->line,
                                      "the line is longer than %zu characters; break it: lists go "
-                                     "on in lines of their own, each with its "
-                                     "key again",
+                                     "on in lines of their own, each with its key again",
                                      limit - 1));
                 return;
         }

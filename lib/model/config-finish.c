@@ -39,15 +39,15 @@ static int finish_hold(Config *c, Reservation *r)
         if (r->hold_explicit && r->hold == HOLD_LISTEN && !listen) {
                 k = config_line_error(c, &l,
                                       "Hold=listen needs an address to listen on; write "
-                                      "ListenStream= or ListenDatagram= instead of "
-                                      "Ports=, or Hold=bound");
+                                      "ListenStream= or ListenDatagram= instead of Ports=, or "
+                                      "Hold=bound");
                 r->hold_explicit = false;
         } else if (r->hold_explicit && (r->hold == HOLD_LISTEN || r->hold == HOLD_BOUND) &&
                    !r->unit) {
                 k = config_line_error(c, &l,
                                       "Hold=%s needs a unit that the port is handed to, and [%s] "
-                                      "names only a user; add Unit=, or write "
-                                      "Hold=shared or Hold=none",
+                                      "names only a user; add Unit=, or write Hold=shared or "
+                                      "Hold=none",
                                       hold_mode_to_string(r->hold), r->name);
                 r->hold_explicit = false;
         }
@@ -72,8 +72,8 @@ static int finish_socket_keys(Config *c, Reservation *r)
                         r->damaged = true;
                         k = config_error(c, s->file, s->line,
                                          "%s= is for the socket of a ListenStream= or "
-                                         "ListenDatagram= line, and [%s] has none; add one, "
-                                         "or remove the key",
+                                         "ListenDatagram= line, and [%s] has none; add one, or "
+                                         "remove the key",
                                          s->key, r->name);
                         if (k < 0)
                                 return k;
@@ -102,8 +102,7 @@ static int finish_socket_keys(Config *c, Reservation *r)
                                 continue;
                         k = config_warn(c, s->file, s->line,
                                         "%s= has no effect beside Hold=%s, which makes no socket "
-                                        "unit; remove it, or "
-                                        "write Hold=listen",
+                                        "unit; remove it, or write Hold=listen",
                                         s->key, hold_mode_to_string(r->hold));
                         if (k < 0)
                                 return k;

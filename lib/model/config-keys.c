@@ -173,8 +173,8 @@ int config_keys_set(Config *c, const ConfigLine *l, const char *value, bool cont
         if (continued)
                 return config_line_error(c, l,
                                          "the line continues %.64s=, which takes one line; write "
-                                         "its whole value in one, or remove "
-                                         "the blanks before \"%.32s\"",
+                                         "its whole value in one, or remove the blanks before "
+                                         "\"%.32s\"",
                                          l->key, value);
         if (section == SECTION_RESERVATION)
                 switch (socket_key_find(l->key, &reason)) {

@@ -98,8 +98,8 @@ static int judge_listen(Judge *j, const Endpoint *e)
                                     endpoint_format(e, text), own->line, own->file);
         return config_error(j->config, e->file, e->line,
                             "%s cannot be bound beside %s (%s:%u), which includes it; remove one "
-                            "of the two, or narrow the wider "
-                            "address (BindIPv6Only=ipv6-only, or 0.0.0.0:%u for IPv4 alone)",
+                            "of the two, or narrow the wider address (BindIPv6Only=ipv6-only, or "
+                            "0.0.0.0:%u for IPv4 alone)",
                             endpoint_format(e, text), endpoint_format(own, other), own->file,
                             own->line, e->port);
 }
@@ -250,8 +250,8 @@ static int judge(Judge *j, size_t *placeholders)
                 k = config_error(
                         c, r->file, r->line,
                         "[%s] would make %zu held sockets of them, and more than %u are not kept; "
-                        "hold fewer ports, or write "
-                        "Hold=none to keep them free of ephemeral use alone. [%s] is left out",
+                        "hold fewer ports, or write Hold=none to keep them free of ephemeral use "
+                        "alone. [%s] is left out",
                         r->name, *placeholders + n, CONFIG_PLACEHOLDERS_MAX, r->name);
                 if (k < 0)
                         return k;

@@ -196,8 +196,7 @@ int config_parse_user(Config *c, const ConfigLine *l, const ConfigKey *k, void *
             !c->private->applied)
                 n = config_line_error(c, l,
                                       "there is no user \"%.64s\", and nobody is given the ports; "
-                                      "write the name or number of one that "
-                                      "exists",
+                                      "write the name or number of one that exists",
                                       value);
         return n < 0 ? n : config_parse_text(c, l, k, base, value);
 }

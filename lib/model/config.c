@@ -155,8 +155,8 @@ static int open_pool(Config *c, const char *file, unsigned line, const char *nam
         c->pools[c->n_pools++] = p->pool = pool;
         return config_warn(c, file, line,
                            "[Pool %s] has no effect in this build: nothing is leased from it, and "
-                           "its ports are not reserved; to keep "
-                           "them free, list them under Ports= of a reservation",
+                           "its ports are not reserved; to keep them free, list them under Ports= "
+                           "of a reservation",
                            name);
 }
 
@@ -173,8 +173,8 @@ static int bad_section(Config *c, const char *file, unsigned line, const char *s
                                     section, RESERVATION_NAME_MAX);
         return config_error(c, file, line,
                             "section name \"%.64s\" is no name of a reservation; write [Daemon], "
-                            "[Pool NAME], or a name of letters, "
-                            "digits and \"_ . @ -\" (an \"@\" not first or last)",
+                            "[Pool NAME], or a name of letters, digits and \"_ . @ -\" (an \"@\" "
+                            "not first or last)",
                             section);
 }
 

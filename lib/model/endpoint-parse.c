@@ -109,8 +109,7 @@ static int parse_service(const char *name, int only, const ConfigOps *ops, Endpo
         if (n == 0)
                 return refuse(mistake,
                               "\"" WORD "\" is no port, and no service in /etc/services; write N, "
-                              "N-M or a known name, with /tcp, "
-                              "/udp or neither",
+                              "N-M or a known name, with /tcp, /udp or neither",
                               name);
         *ret_n = n;
         return 0;
@@ -178,14 +177,12 @@ static int check_kind(const char *value, char *mistake)
         if (value[0] == '@')
                 return refuse(mistake,
                               "\"" WORD "\" is an abstract socket, and there is no port in it to "
-                              "reserve; put it into a .socket "
-                              "unit of your own",
+                              "reserve; put it into a .socket unit of your own",
                               value);
         if (strncmp(value, "vsock", 5) == 0)
                 return refuse(mistake,
                               "\"" WORD "\" is a VSOCK address, which has no TCP or UDP port; put "
-                              "it into a .socket unit of your "
-                              "own",
+                              "it into a .socket unit of your own",
                               value);
         if (strchr(value, '/'))
                 return refuse(mistake,
@@ -223,8 +220,8 @@ static int parse_bracketed(char *s, Endpoint *e, char *mistake)
                 if (scope || strchr(s, '%'))
                         return refuse(mistake,
                                       "\"" WORD "\" is no IPv6 address, or there is no such "
-                                      "interface now; check both, or write the "
-                                      "address without \"%%\"",
+                                      "interface now; check both, or write the address "
+                                      "without \"%%\"",
                                       address);
                 return refuse(mistake, "\"" WORD "\" is no IPv6 address; write it as [::1]:80", s);
         }
@@ -267,8 +264,7 @@ int endpoint_parse_listen(const char *value, int protocol, Endpoint *ret,
                 if (address_parse(word, &e.address) < 0 || e.address.family != AF_INET)
                         return refuse(mistake,
                                       "\"" WORD "\" is no address, and names are not looked up; "
-                                      "write it in numbers, as "
-                                      "127.0.0.1:80",
+                                      "write it in numbers, as 127.0.0.1:80",
                                       word);
                 r = parse_port(colon, &e.port, mistake);
         } else {

@@ -28,8 +28,7 @@ static const char *check_accept(const char *value)
         /* A service for each connection is no owner of a port: nothing to hand over to, nothing to
          * watch. */
         return b ? "a service for each connection needs a template service; write a .socket unit "
-                   "of your own, and here "
-                   "Ports= for its port"
+                   "of your own, and here Ports= for its port"
                  : NULL;
 }
 
