@@ -24,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/bus/bus.h"
+#include "server-util.h"
 
 #define USER   4242 /* a User= of the configuration */
 #define NOBODY 65534
@@ -32,10 +33,6 @@
 #define NAME "org.portreserved1"
 
 static char directory[] = "/tmp/kernel-bus.XXXXXX";
-#define PASSING 8 /* fds that are there for a moment: accepted and sent away */
-
-static pid_t server;
-static unsigned idle_fds; /* of the server, when nobody is connected */
 
 /* Freed memory is to be given back also under AddressSanitizer, since it is counted here. */
 const char *__asan_default_options(void);
@@ -128,48 +125,14 @@ static int run_server(int ready)
         return sd_event_loop(e) < 0;
 }
 
-static unsigned count_fds(void)
-{
-        char path[64];
-        unsigned n = 0;
-        struct stat st;
-
-        for (unsigned i = 0; i < 4096; i++) {
-                (void) snprintf(path, sizeof(path), "/proc/%d/fd/%u", (int) server, i);
-                n += lstat(path, &st) == 0;
-        }
-        return n;
-}
-
 static int start_server(void **state)
 {
-        int p[2];
-        char c;
-
-        if (pipe2(p, O_CLOEXEC) < 0)
-                return -1;
-        server = fork();
-        if (server == 0) {
-                close(p[0]);
-                _exit(run_server(p[1]));
-        }
-        close(p[1]);
-        /* A byte, then the end: it has closed its side and runs. */
-        if (read(p[0], &c, 1) != 1 || read(p[0], &c, 1) != 0)
-                return -1;
-        close(p[0]);
-        idle_fds = count_fds();
-        return 0;
+        return fork_server(run_server);
 }
 
 static int stop_server(void **state)
 {
-        int status;
-
-        (void) kill(server, SIGTERM);
-        if (waitpid(server, &status, 0) != server)
-                return -1;
-        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+        return end_server();
 }
 
 static unsigned long resident_pages(void)
@@ -246,17 +209,6 @@ static bool still_answers(void)
         sd_bus_message_unref(reply);
         sd_bus_error_free(&error);
         return ok;
-}
-
-/* Waits until the server has no connection left. */
-static bool settles(void)
-{
-        for (unsigned i = 0; i < 200; i++) {
-                if (count_fds() == idle_fds)
-                        return true;
-                (void) usleep(100000);
-        }
-        return false;
 }
 
 /* Does the server hang up, within 20 s? */
@@ -637,22 +589,47 @@ static void test_thousand_connections(void **state)
         assert_true(still_answers());
 }
 
-static int hoard(void)
+/* Takes what one user can get, says so, and keeps it. */
+static int hoard(int ready)
 {
-        int fds[40];
-
-        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
-                fds[i] = dial();
-        (void) usleep(200000);
-        /* Whatever a user takes: the others are served. */
-        return count_fds() > idle_fds + 4 * 16 + PASSING;
+        for (unsigned i = 0; i < 40; i++)
+                (void) dial();
+        if (write(ready, "", 1) != 1)
+                return 1;
+        return pause();
 }
 
 static void test_hoarder(void **state)
 {
-        assert_int_equal(as_user(USER, hoard), 0);
+        bool full = false;
+        int p[2];
+        pid_t pid;
+        char c;
+
+        assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                _exit(setresuid(USER, USER, USER) < 0 ? 99 : hoard(p[1]));
+        }
+        close(p[1]);
+        assert_int_equal(read(p[0], &c, 1), 1);
+        close(p[0]);
+        /* Whatever a user takes: the others are served. Counted here, since a user may not look into
+         * the server's /proc/PID/fd. */
+        for (unsigned i = 0; i < 200 && !full; i++) {
+                unsigned n = count_fds();
+
+                assert_true(n <= idle_fds + 4 * 16 + PASSING);
+                full = n == idle_fds + 4 * 16;
+                (void) usleep(20000);
+        }
+        assert_true(full);
         assert_true(still_answers());
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
         assert_true(settles());
+        assert_true(still_answers());
 }
 
 static void test_full_fd_table(void **state)

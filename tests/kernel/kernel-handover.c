@@ -3,7 +3,6 @@
 /* The daemon's end of hand-over, in a child, against those who keep to the protocol and those who
  * do not. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -24,12 +23,9 @@
 #include "daemon/bus/handover-server.h"
 #include "kernel/cgroup.h"
 #include "kernel/runtime.h"
+#include "server-util.h"
 
 static char directory[] = "/tmp/kernel-handover.XXXXXX";
-#define PASSING 8 /* fds that are there for a moment: accepted and sent away */
-
-static pid_t server;
-static unsigned idle_fds;
 static char *cgroup; /* ours: the caller's */
 
 /* Knows "web"; "me" is a start by this very test; "idle" a stop. */
@@ -78,63 +74,17 @@ static int run_server(int ready)
         return sd_event_loop(e) < 0;
 }
 
-static unsigned count_fds(void)
-{
-        struct dirent *d;
-        char path[64];
-        unsigned n = 0;
-        DIR *dir;
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/fd", (int) server);
-        dir = opendir(path);
-        assert_non_null(dir);
-        while ((d = readdir(dir)))
-                n += d->d_name[0] != '.';
-        closedir(dir);
-        return n;
-}
-
-static bool settles(void)
-{
-        for (unsigned i = 0; i < 200; i++) {
-                if (count_fds() == idle_fds)
-                        return true;
-                (void) usleep(100000);
-        }
-        return false;
-}
-
 static int start_server(void **state)
 {
-        int p[2];
-        char c;
-
         if (cgroup_of_pid(0, &cgroup) < 0)
                 cgroup = NULL;
-        if (pipe(p) < 0)
-                return -1;
-        server = fork();
-        if (server == 0) {
-                close(p[0]);
-                _exit(run_server(p[1]));
-        }
-        close(p[1]);
-        if (read(p[0], &c, 1) != 1 || read(p[0], &c, 1) != 0)
-                return -1;
-        close(p[0]);
-        idle_fds = count_fds();
-        return 0;
+        return fork_server(run_server);
 }
 
 static int stop_server(void **state)
 {
-        int status;
-
         free(cgroup);
-        (void) kill(server, SIGTERM);
-        if (waitpid(server, &status, 0) != server)
-                return -1;
-        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+        return end_server();
 }
 
 static int dial(void)
