@@ -240,7 +240,7 @@ static int add_unseen_hold(const Judge *j, Findings *f)
         return 0;
 }
 
-static int look_and_judge(const Config *config, const json_t *state, Findings *f)
+static int look_and_judge(const Ctl *c, const Config *config, const json_t *state, Findings *f)
 {
         _cleanup_(identify_freep) Identify *identify = NULL;
         Judge j = {
@@ -256,8 +256,11 @@ static int look_and_judge(const Config *config, const json_t *state, Findings *f
         j.ours = (Ours){
                 .state = state,
                 .pid = (pid_t) get_number(state, "pid"),
+                .uid = UID_INVALID,
                 .cgroups = identify_cgroups(identify),
         };
+        if (state)
+                (void) state_owner(c, &j.ours.uid);
         r = look_take(f->protocol, f->port, &f->look);
         if (r < 0)
                 return r;
@@ -286,7 +289,7 @@ Exit findings_gather(const Ctl *c, Findings *f)
         if (f->running)
                 (void) state_read(c, &state);
         read_kernel(f);
-        r = look_and_judge(config, state, f);
+        r = look_and_judge(c, config, state, f);
         if (r < 0)
                 return fail(c, EXIT_FAILED, "the kernel's sockets cannot be read: %s",
                             strerror(-r));

@@ -3,9 +3,7 @@
 #include "ctl/ours.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "ctl/state.h"
 #include "kernel/process.h"
@@ -34,21 +32,18 @@ bool ours_holds(const json_t *ep)
                strcmp(state, "in-use") == 0;
 }
 
-/* For those who may not read the daemon's fds: a socket of its user that is as the daemon says its
- * hold there is. */
+/* For those who may not read the daemon's fds, or not even see its process (hidepid=): a socket of
+ * its user that is as the daemon says its hold there is. */
 static bool is_as_published(const Ours *o, const Socket *s)
 {
         const json_t *ep = ours_published(o, s->protocol, s->local_port);
         bool listens = strcmp(get_text(ep, "state"), "listening") == 0;
-        struct stat st;
-        char path[64];
 
         if (!listens && !ours_holds(ep))
                 return false;
         if ((s->state == SOCKET_LISTEN) != (listens && s->protocol == IPPROTO_TCP))
                 return false;
-        (void) snprintf(path, sizeof(path), "/proc/%d", (int) o->pid);
-        return stat(path, &st) >= 0 && st.st_uid == s->uid;
+        return s->uid == o->uid;
 }
 
 bool ours_has(const Ours *o, const Socket *s)
@@ -68,5 +63,5 @@ bool ours_has(const Ours *o, const Socket *s)
          * in. */
         if (cgroup_map_path(o->cgroups, s->cgroup, &path) >= 0 && cgroup_path_in_unit(path, UNIT))
                 return true;
-        return r == -EACCES && is_as_published(o, s);
+        return r < 0 && is_as_published(o, s);
 }

@@ -13,6 +13,7 @@
 typedef struct Ours {
         const json_t *state; /* state.json of a daemon that runs, or NULL */
         pid_t pid;           /* its pid, or 0 */
+        uid_t uid;           /* whose state.json is: the daemon's user */
         CgroupMap *cgroups;
 } Ours;
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/cleanup.h"
@@ -49,6 +50,21 @@ int state_read(const Ctl *c, json_t **ret)
         if (!json_is_object(state))
                 return -EBADMSG;
         *ret = TAKE_PTR(state);
+        return 0;
+}
+
+int state_owner(const Ctl *c, uid_t *ret)
+{
+        char path[PATH_MAX];
+        struct stat st;
+        int r;
+
+        r = path_join(path, sizeof(path), c->runtime_dir, RUNTIME_STATE);
+        if (r < 0)
+                return r;
+        if (stat(path, &st) < 0)
+                return -errno;
+        *ret = st.st_uid;
         return 0;
 }
 

@@ -5,6 +5,7 @@
  * of their type: what is odd reads as "-", 0 or nothing. */
 
 #include <jansson.h>
+#include <sys/types.h>
 
 #include "ctl/ctl.h"
 
@@ -16,6 +17,9 @@ int state_probe(const Ctl *c);
 
 /* Loads RUNTIME/state.json, whoever wrote it. -ENOENT, -EFBIG; -EBADMSG: no JSON object. */
 int state_read(const Ctl *c, json_t **ret);
+
+/* The user that wrote it, who is the daemon's. -ENOENT … */
+int state_owner(const Ctl *c, uid_t *ret);
 
 /* Probes and reads, and fails for the verb where either does not work: EXIT_OK with *ret, or the
  * exit code. */

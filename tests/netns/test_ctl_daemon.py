@@ -86,14 +86,17 @@ def test_why_of_holds(daemon, ctl):
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv(1) of util-linux is missing")
-def test_why_of_holds_for_everybody(daemon, ctl, place):
-    """Who may not read the daemon's fds still learns that these are its holds."""
+@pytest.mark.parametrize("hidepid", [0, 2])
+def test_why_of_holds_for_everybody(daemon, ctl, place, hidepid):
+    """Who may not read the daemon's fds, or not see its process, still learns that these are its holds."""
     d = daemon(CONFIG)
     d.wait_state("redis-server", "exclusive")
     copy = place / "portreservectl"
     shutil.copy(ctl.command()[0], copy)
     for port in (6379, 8080):
-        r = subprocess.run(["setpriv", "--reuid=daemon", "--regid=nogroup", "--clear-groups", str(copy), f"--runtime-dir={d.runtime}",
+        # A /proc of its own, whatever the machine's is.
+        r = subprocess.run(["unshare", "--mount", "sh", "-c", f'mount -t proc -o hidepid={hidepid} proc /proc && exec "$@"', "sh",
+                            "setpriv", "--reuid=daemon", "--regid=nogroup", "--clear-groups", str(copy), f"--runtime-dir={d.runtime}",
                             "why", str(port), "--json=short"], capture_output=True, text=True)
         assert r.returncode == 0, r.stderr
         assert {h["kind"] for h in json.loads(r.stdout)["holders"]} == {"hold"}, port
