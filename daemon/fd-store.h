@@ -3,9 +3,10 @@
 
 /* Sockets on their way into PID 1's fd store.
  *
- * PID 1 compares each new fd with all that it has (systemd 252: a kcmp(2) each): the ten thousandth costs it some 10 ms, and 10,000 of
- * them nearly a minute, in which it takes nothing else from us. So they go in little by little, after READY=1 and between other
- * events, and nobody's start waits for it. */
+ * PID 1 compares each new fd with all that it has (systemd 252: a kcmp(2) each): the ten thousandth
+ * costs it some 10 ms, and 10,000 of them nearly a minute, in which it takes nothing else from us.
+ * So they go in little by little, after READY=1 and between other events, and nobody's start waits
+ * for it. */
 
 #include <systemd/sd-event.h>
 

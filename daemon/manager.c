@@ -23,7 +23,8 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si,
 {
         Manager *m = userdata;
 
-        /* sd-bus flushes every connection when its loop exits, and waits for ever for a peer that has not authenticated. */
+        /* sd-bus flushes every connection when its loop exits, and waits for ever for a peer that
+         * has not authenticated. */
         m->bus = bus_free(m->bus);
         return sd_event_exit(sd_event_source_get_event(s), 0);
 }
@@ -160,7 +161,8 @@ Manager *manager_free(Manager *m)
         return NULL;
 }
 
-/* Sockets that the fd store kept over our restart. What is none, or none that we know (a newer version's), is let go. */
+/* Sockets that the fd store kept over our restart. What is none, or none that we know (a newer
+ * version's), is let go. */
 static int adopt_fds(Manager *m)
 {
         char **names = NULL;
@@ -244,8 +246,8 @@ static void manager_stop(Manager *m)
         }
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 runtime_dir_unlink(m->runtime, files[i]);
-        /* Where a companion keeps the list this may be a restart, which goes on with what was applied;
-         * after a stop the companion removes it all. */
+        /* Where a companion keeps the list this may be a restart, which goes on with what was
+         * applied; after a stop the companion removes it all. */
         if (!m->options.keep_list)
                 runtime_dir_unlink(m->runtime, RUNTIME_APPLIED);
 }

@@ -4,19 +4,18 @@
  * pinned by tests/kernel/kernel-facts-list.c):
  *
  * - A write at offset 0 replaces the list, at any other offset it ORs into it. One write takes at
- * most 4095 bytes.
+ *   most 4095 bytes.
  * - A read answers once, at offset 0, as much as the buffer holds: too small a buffer cuts the list
- * without a word.
+ *   without a word.
  * - Neither is atomic against another writer: a rewrite loses what came after its read, and even
- * two ORs at the same instant can lose a port of each other's, since the kernel ORs word by word
- * without a lock.
+ *   two ORs at the same instant can lose a port of each other's, since the kernel ORs word by word
+ *   without a lock.
  *
- * So every change is made under a write lease on the open file (fcntl(2), F_SETLEASE): it is granted
- * only while nobody else has the file open, and open() of others waits until we close. Adding goes
- * ahead without one after some tries, since the race is one of nanoseconds; removing does not. Nothing
- * keeps out who writes through another mount of procfs (of a container that shares our network, say):
- * there the file is another inode.
- */
+ * So every change is made under a write lease on the open file (fcntl(2), F_SETLEASE): it is
+ * granted only while nobody else has the file open, and open() of others waits until we close.
+ * Adding goes ahead without one after some tries, since the race is one of nanoseconds; removing
+ * does not. Nothing keeps out who writes through another mount of procfs (of a container that
+ * shares our network, say): there the file is another inode. */
 
 #include "kernel/kernel-list.h"
 

@@ -15,10 +15,11 @@
 /* Where it is to be opened: KERNEL_LIST_PATH, or what kernel_list_adopt() found. */
 const char *kernel_list_path(void);
 
-/* Is standard input an open fd of the list (StandardInput=file:…)? Then that file is meant from now on, and standard input becomes
- * /dev/null. A sandboxed service has a procfs of its own (ProtectKernelTunables= brings one), whose file has the same content, but
- * inotify and leases work per file: other writers would be neither seen nor kept out. Call it first of all. 1: adopted, 0: standard
- * input is something else. */
+/* Is standard input an open fd of the list (StandardInput=file:…)? Then that file is meant from now
+ * on, and standard input becomes /dev/null. A sandboxed service has a procfs of its own
+ * (ProtectKernelTunables= brings one), whose file has the same content, but inotify and leases work
+ * per file: other writers would be neither seen nor kept out. Call it first of all. 1: adopted, 0:
+ * standard input is something else. */
 int kernel_list_adopt(void);
 
 /* One big read. -errno of open and read; -EAGAIN: somebody keeps a lease on the file; -EBADMSG when
@@ -42,9 +43,8 @@ typedef struct KernelListRemove {
 } KernelListRemove;
 
 /* Takes ports out by one rewrite under a write lease; other writers wait for microseconds. Where
- * leases are refused
- * (-EACCES without CAP_LEASE), by rewrite and verification. how may be NULL. -EAGAIN: no lease to
- * be had, or somebody keeps adding them, after some tries. */
+ * leases are refused (-EACCES without CAP_LEASE), by rewrite and verification. how may be NULL.
+ * -EAGAIN: no lease to be had, or somebody keeps adding them, after some tries. */
 int kernel_list_remove(const PortSet *remove, const KernelListRemove *how);
 
 /* The ephemeral range. */

@@ -403,7 +403,8 @@ static void test_ephemeral_range(void **state)
         assert_int_equal(last, 60999);
 }
 
-/* Standard input that is the list: that file is meant then, a lease is granted beside it, and inotify sees who writes there. */
+/* Standard input that is the list: that file is meant then, a lease is granted beside it, and
+ * inotify sees who writes there. */
 static void test_adopt(void **state)
 {
         PortSet ours = {}, none = {};
