@@ -260,7 +260,9 @@ int main(int argc, char *argv[])
 
         r = control_open(runtime_dir, &bus);
         if (r == -ENOENT || r == -ECONNREFUSED)
-                return fail(EXIT_NOT_RUNNING, runtime_dir, "portreserved is not running");
+                return fail(EXIT_NOT_RUNNING, runtime_dir,
+                            "portreserved is not running; start it with: systemctl start "
+                            "portreserved");
         if (r >= 0)
                 r = call_open(bus, name, &sockets, &error);
         if (r < 0)

@@ -105,8 +105,11 @@ int manager_new(const ManagerOptions *options, Manager **ret)
                 return r;
         }
         if (r < 0) {
-                log_error("Cannot use the runtime directory %s: %s", options->runtime_dir,
-                          strerror(-r));
+                log_error("Cannot use the runtime directory %s: %s%s", options->runtime_dir,
+                          strerror(-r),
+                          r == -EACCES || r == -EPERM
+                                  ? ". Run it as root, best by: systemctl start portreserved"
+                                  : "");
                 return r;
         }
         r = alert_new(10 * 1000000, &manager_alert_ops, m, &m->alert);

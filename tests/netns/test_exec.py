@@ -161,4 +161,4 @@ def test_says_no(d, args, code, words):
 def test_no_daemon(d):
     d.stop()
     r = run(d, "bound", "--", sys.executable)
-    assert r.returncode == 3 and "not running" in r.stderr
+    assert r.returncode == 3 and "not running; start it with: systemctl start portreserved" in r.stderr

@@ -2,6 +2,7 @@
 """--help and the manual pages say the same, and what the programs answer."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -45,6 +46,16 @@ def test_mistaken_options(name):
 def test_version(name):
     r = run(name, "--version")
     assert r.returncode == 0 and re.fullmatch(rf"{name} \d+\.\d+\.\d+\n", r.stdout)
+
+
+def test_not_root(place):
+    """Who just types its name is told what to do."""
+    copy = place / "portreserved"
+    shutil.copy(program("portreserved"), copy)
+    r = subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", str(copy), f"--runtime-dir={place}/run"], stdin=subprocess.DEVNULL,
+                       capture_output=True, text=True, timeout=30, check=False)
+    assert r.returncode == 1 and r.stdout == ""
+    assert re.fullmatch(rf"portreserved: Cannot use the runtime directory {place}/run: Permission denied\. .*systemctl start portreserved\n", r.stderr)
 
 
 def test_verbs():
