@@ -23,7 +23,7 @@ SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
 FLAVOURS = {
     "debug": ({}, ["-Dbuildtype=debug"]),
     "release": ({}, ["-Dbuildtype=release"]),
-    "clang": ({"CC": "clang"}, []),
+    "clang": ({"CC": "clang"}, ["-Dbuildtype=release"]),
     "sanitized": ({}, SANITIZE),
     "fuzz": ({"CC": "clang"}, ["-Dfuzz=true", *SANITIZE]),
 }
@@ -230,7 +230,7 @@ STAGES = [
     (netns, False, "the real programs in network namespaces, as root"),
     (netns_user, False, "the same, the daemon as a plain user with its three capabilities"),
     (release, False, "gcc release build, unit tests"),
-    (clang, False, "clang build, unit tests"),
+    (clang, False, "clang release build, unit tests"),
     (install, False, "what meson installs"),
     (sanitized, True, "AddressSanitizer and UBSan: unit, corpora, kernel, namespaces"),
     (fuzz, True, "libFuzzer from the corpora, some seconds a target"),
