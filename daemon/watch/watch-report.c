@@ -108,7 +108,7 @@ bool watch_conclude(Watch *w, const Pass *p)
         return suspects;
 }
 
-/* Could this pass not have seen him? */
+/* Could this pass not have seen the owner? */
 static bool is_out_of_sight(const Pass *p, const OwnerSeen *o)
 {
         if (o->endpoint->protocol == IPPROTO_UDP)

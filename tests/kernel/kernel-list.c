@@ -230,7 +230,7 @@ static void test_open_elsewhere(void **state)
         assert_list("1\n");
 }
 
-/* Somebody has a lease: nothing may hang until it is broken for him, 45 s later. */
+/* Somebody has a lease: nothing may hang until it is broken, 45 s later. */
 static void test_lease_elsewhere(void **state)
 {
         PortSet ours = {}, now;
