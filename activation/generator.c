@@ -155,10 +155,29 @@ static int finish_file(Generator *g, FILE *f, const char *path)
         return r;
 }
 
+/* Has a unit wanted by another: folder is "OTHER.wants". */
+static int write_want(Generator *g, const char *folder, const char *unit)
+{
+        char path[PATH_MAX], link[PATH_MAX], target[RESERVATION_UNIT_MAX + 4];
+        int k;
+
+        k = make_folder(g, folder, path);
+        if (k < 0)
+                return k;
+        snprintf(target, sizeof(target), "../%s", unit);
+        k = path_join(link, sizeof(link), path, unit);
+        if (k < 0)
+                return k;
+        if (symlink(target, link) < 0 && errno != EEXIST) {
+                k = -errno;
+                complain(g, "cannot link %s: %s", link, strerror(-k));
+        }
+        return k;
+}
+
 static int write_socket(Generator *g, const Reservation *r)
 {
-        char unit[RESERVATION_UNIT_MAX], path[PATH_MAX], link[PATH_MAX],
-                target[RESERVATION_UNIT_MAX + 4];
+        char unit[RESERVATION_UNIT_MAX], path[PATH_MAX];
         _cleanup_(freep) char *service = NULL;
         FILE *f;
         int k;
@@ -184,18 +203,11 @@ static int write_socket(Generator *g, const Reservation *r)
         if (k < 0)
                 return k;
 
-        k = make_folder(g, "sockets.target.wants", path);
+        /* At boot; and with the daemon, where it is enabled on a host that runs already. */
+        k = write_want(g, "sockets.target.wants", unit);
         if (k < 0)
                 return k;
-        snprintf(target, sizeof(target), "../%s", unit);
-        k = path_join(link, sizeof(link), path, unit);
-        if (k < 0)
-                return k;
-        if (symlink(target, link) < 0 && errno != EEXIST) {
-                k = -errno;
-                complain(g, "cannot link %s: %s", link, strerror(-k));
-        }
-        return k;
+        return write_want(g, "portreserved.service.wants", unit);
 }
 
 static int write_drop_in(Generator *g, const Owned *owned, size_t n)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/alert/log.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
@@ -67,17 +68,64 @@ static void on_writable(int error, void *userdata)
 
 const ReserveOps manager_reserve_ops = { .drift = on_drift, .writable = on_writable };
 
-/* A port that was taken is ours again: start who failed for it. */
-static void start_failed(Manager *m, const Reservation *r)
+/* A server that tries to bind for a while may get the port as it comes free, and give up on another of its sockets all the same. Its
+ * unit has not failed yet when we hear that it has stopped. */
+#define GAVE_UP_USEC (60 * USEC_PER_SEC)
+#define SETTLED_USEC (1 * USEC_PER_SEC)
+
+/* A port that was taken is ours again: start who failed for it, if that is no longer ago than within. */
+static void start_failed(Manager *m, const Reservation *r, uint64_t within)
 {
         int k;
 
-        if (!notify_is_service() || !r->unit || !owners_take_failed(m->owners, r->name))
+        if (!r->unit || !owners_take_failed(m->owners, r->name, within))
                 return;
         k = starter_request(r->unit);
         if (k < 0)
                 log_warning("%s: cannot ask portreserved-act to start %s: %s. Start it by hand.",
                             r->name, r->unit, strerror(-k));
+}
+
+static bool has_pending(const Manager *m, const Reservation *r)
+{
+        for (size_t i = 0; i < r->n_endpoints; i++)
+                for (unsigned port = r->endpoints[i].port; port <= r->endpoints[i].last; port++) {
+                        Hold *h = hold_set_find(m->holds, &r->endpoints[i], (uint16_t) port);
+
+                        if (h && hold_state(h) == HOLD_STATE_PENDING)
+                                return true;
+                }
+        return false;
+}
+
+static int on_gave_up(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        CONFIG_FOREACH_RESERVATION(m->config, r)
+                if (r->hold == HOLD_BOUND && !has_pending(m, r))
+                        start_failed(m, r, GAVE_UP_USEC);
+        return 0;
+}
+
+/* The owner has stopped, or never came: the port is held again. */
+static void on_held_again(Manager *m, const HoldEvent *e)
+{
+        int r;
+
+        if (!notify_is_service())
+                return;
+        if (e->from == HOLD_STATE_PENDING) {
+                start_failed(m, e->reservation, UINT64_MAX);
+                return;
+        }
+        if (m->gave_up)
+                r = sd_event_source_set_time_relative(m->gave_up, SETTLED_USEC);
+        else
+                r = sd_event_add_time_relative(m->event, &m->gave_up, CLOCK_MONOTONIC, SETTLED_USEC,
+                                               0, on_gave_up, m);
+        if (r >= 0)
+                (void) sd_event_source_set_enabled(m->gave_up, SD_EVENT_ONESHOT);
 }
 
 static void on_hold_changed(const HoldEvent *e, void *userdata)
@@ -98,7 +146,6 @@ static void on_hold_changed(const HoldEvent *e, void *userdata)
                 if (e->from == HOLD_STATE_PENDING && e->error_before) {
                         event.kind = EVENT_CLAIMED;
                         alert_event(m->alert, &event);
-                        start_failed(m, e->reservation);
                 } else if (e->from == HOLD_STATE_NONE) {
                         event.kind = EVENT_HELD;
                         if (m->held_told++ < HELD_TOLD_MAX)
@@ -112,6 +159,8 @@ static void on_hold_changed(const HoldEvent *e, void *userdata)
         case HOLD_STATE_IN_USE:
                 break;
         }
+        if (e->to == HOLD_STATE_EXCLUSIVE && e->from != HOLD_STATE_NONE)
+                on_held_again(m, e);
         state_touch(m->state);
 }
 

@@ -145,6 +145,7 @@ Manager *manager_free(Manager *m)
 {
         if (!m)
                 return NULL;
+        sd_event_source_disable_unref(m->gave_up);
         handover_server_free(m->handover);
         bus_free(m->bus);
         clients_free(m->clients);

@@ -39,6 +39,8 @@ typedef struct Manager {
         char *generated_missing; /* reservations whose generated units are not there, or NULL */
         char *watch_error;       /* what the watch cannot see at the moment, or NULL */
 
+        sd_event_source *gave_up; /* looks for units that have failed though their port is held */
+
         RuntimeDir *runtime;
         Reserve *reserve;
         HoldSet *holds;

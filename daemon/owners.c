@@ -7,13 +7,14 @@
 #include <search.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "model/reservation.h"
 
 typedef struct Owner {
         char reservation[RESERVATION_NAME_MAX + 1];
         char *cgroup;
-        bool failed;
+        uint64_t failed; /* CLOCK_MONOTONIC in microseconds, 0: it did not */
 } Owner;
 
 struct Owners {
@@ -86,18 +87,18 @@ int owners_started(Owners *o, const char *reservation, const char *cgroup, bool 
         }
         free(owner->cgroup);
         owner->cgroup = copy;
-        owner->failed = failed;
+        owner->failed = failed ? now_usec(CLOCK_MONOTONIC) : 0;
         return 0;
 }
 
-bool owners_take_failed(Owners *o, const char *reservation)
+bool owners_take_failed(Owners *o, const char *reservation, uint64_t within)
 {
         Owner *owner = find(o, reservation);
-        bool failed = owner && owner->failed;
+        uint64_t failed = owner ? owner->failed : 0;
 
         if (owner)
-                owner->failed = false;
-        return failed;
+                owner->failed = 0;
+        return failed != 0 && now_usec(CLOCK_MONOTONIC) - failed <= within;
 }
 
 Tristate owners_alive(const Owners *o, const char *reservation, const char *root)

@@ -17,8 +17,8 @@ DEFINE_CLEANUP(Owners, owners_free);
  * be started again when the port is claimed. -ENOMEM. */
 int owners_started(Owners *o, const char *reservation, const char *cgroup, bool failed);
 
-/* The port is there now: was a start waiting for it? Forgets that. */
-bool owners_take_failed(Owners *o, const char *reservation);
+/* The port is there now: did a start fail for it, no longer ago than within microseconds? Forgets that. */
+bool owners_take_failed(Owners *o, const char *reservation, uint64_t within);
 
 /* Is there any process in the cgroup that asked last? root is the cgroup v2 mount, NULL: none.
  * TRI_UNKNOWN where that cannot be told. */

@@ -17,14 +17,16 @@
 #include "kernel/runtime.h"
 #include "model/json.h"
 
-#define SETTLE_USEC 50000u
-#define COST_FACTOR 20u
-#define RETRY_USEC  5000000u
+#define SETTLE_USEC  50000u
+#define RETRY_USEC   (5 * USEC_PER_SEC)
+#define REFRESH_USEC (60 * USEC_PER_SEC)
+#define COST_FACTOR  20u
 
 struct State {
         Manager *manager;
         char *path;
         sd_event_source *timer;
+        bool touched;          /* the timer is set for what happened */
         uint64_t started_usec; /* CLOCK_REALTIME */
         uint64_t written_usec; /* CLOCK_MONOTONIC, when the last writing ended */
         uint64_t cost_usec;    /* how long it took */
@@ -334,20 +336,23 @@ static void wake_at(State *s, uint64_t usec)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         State *s = userdata;
+        uint64_t again = REFRESH_USEC; /* the counters go on though nothing happens */
 
         if (state_write(s) < 0)
-                wake_at(s, now_usec(CLOCK_MONOTONIC) + RETRY_USEC);
+                again = RETRY_USEC;
         state_notify(s);
+        s->touched = false;
+        wake_at(s, now_usec(CLOCK_MONOTONIC) + again);
         return 0;
 }
 
 void state_touch(State *s)
 {
         uint64_t now, at;
-        int enabled;
 
-        if (sd_event_source_get_enabled(s->timer, &enabled) >= 0 && enabled != SD_EVENT_OFF)
+        if (s->touched)
                 return;
+        s->touched = true;
         now = now_usec(CLOCK_MONOTONIC);
         at = MAX_OF(now + SETTLE_USEC, s->written_usec + s->cost_usec * COST_FACTOR);
         wake_at(s, at);

@@ -205,6 +205,14 @@ int config_section(Config *c, const char *file, unsigned line, const char *secti
         }
         if (!reservation_name_valid(section))
                 return bad_section(c, file, line, section);
+        if (reservation_name_is_taken(section)) {
+                p->section = SECTION_IGNORED;
+                return config_error(
+                        c, file, line,
+                        "[%s] would replace portreserved's own unit portreserved-%s.socket; choose "
+                        "another name, and name the service by Unit=%s.service",
+                        section, section, section);
+        }
         p->section = SECTION_RESERVATION;
         return open_reservation(c, file, line, section);
 }

@@ -85,6 +85,11 @@ bool reservation_name_valid(const char *s)
         return strcmp(s, "Daemon") != 0 && strcmp(s, "Pool") != 0;
 }
 
+bool reservation_name_is_taken(const char *s)
+{
+        return strcmp(s, "act") == 0 || strcmp(s, "inspect") == 0;
+}
+
 HoldMode reservation_endpoint_hold(const Reservation *r, const Endpoint *e)
 {
         if (r->hold == HOLD_LISTEN && !e->listen)

@@ -94,6 +94,9 @@ int evict_from_string(const char *s);
  * sides, as it makes the name of a template's instance. */
 bool reservation_name_valid(const char *s);
 
+/* A name whose .socket unit would stand in for one of our own ("portreserved-act.socket"). */
+bool reservation_name_is_taken(const char *s);
+
 /* How this endpoint is kept: hold of the reservation, but none for a Ports= line beside
  * Hold=listen. */
 HoldMode reservation_endpoint_hold(const Reservation *r, const Endpoint *e);

@@ -267,7 +267,8 @@ class Machine:
         for unit in self.started:
             self.systemctl("stop", unit, check=False)
         self.started = {}
-        self.systemctl("stop", "portreserved.service", check=False)
+        # A socket unit that is active when its file goes stays so, without its sockets.
+        self.systemctl("stop", "portreserved.service", "portreserved-*.socket", check=False)
         wait_until(lambda: self.active("portreserved-list.service") == "inactive", "the companion has stopped")
         for path in self.made:
             if path.startswith("/etc/systemd/system/") and path.count("/") == 4:

@@ -100,3 +100,10 @@ def test_a_start_names_units_that_are_not_generated(host):
     host.run("portreservectl", "reload")
     assert degraded() == []
     assert "portreserved-handover" in host.systemctl("cat", "b.service").stdout
+
+
+def test_sockets_start_with_the_daemon(host):
+    """As after `systemctl enable --now portreserved` on a host whose sockets.target was reached long ago."""
+    host.unit("a.service", OWNER)
+    host.serve("[a]\nListenStream=5001\n")
+    wait_until(lambda: 5001 in listening(host), "PID 1 listens")

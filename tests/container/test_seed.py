@@ -127,3 +127,37 @@ def test_why_works_without_the_daemon(booted):
     assert why["declared"]["name"] == "server"
     # Beside what is left of the clients' connections.
     assert [h["unit"] for h in why["holders"] if h["state"] == "LISTEN"] == ["server.service"]
+
+
+GIVES_UP = """
+import os, socket, sys, time
+while True:
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        s.bind(("127.0.0.1", 48121))
+        s.listen()
+        break
+    except OSError:
+        time.sleep(0.05)
+if not os.path.exists("/run/second-try"):
+    open("/run/second-try", "w").close()
+    time.sleep(2)
+    sys.exit(1)
+time.sleep(1000)
+"""
+
+
+def test_server_that_gave_up_as_the_port_came_free(host):
+    """It waited for the port, got it, and ended all the same, as nginx does for a [::] that was still taken."""
+    host.write("/run/gives-up.py", GIVES_UP)
+    host.unit("server.service", "[Service]\nExecStart=/usr/bin/python3 /run/gives-up.py\n")
+    host.background("worker", *host.script("thief", 48121, 6379))
+    host.serve("[server]\nPorts=48121/tcp\nHold=bound\n")
+    host.wait_endpoint("server", "pending")
+    host.systemctl("start", "server.service")
+    first = host.show("server.service", "MainPID")
+    host.finish("worker")
+    wait_until(lambda: host.show("server.service", "MainPID") not in ("0", first), "it ends and is started again")
+    host.wait_endpoint("server", "in-use")
+    host.run("rm", "/run/second-try", "/run/gives-up.py")

@@ -101,8 +101,10 @@ FileDescriptorName=http
         check(r.returncode == 0 and r.stdout == "" and r.stderr == "", "listen: silent success", r)
         files = host.files()
         check(sorted(files) == ["portreserved-app@one.socket", "portreserved-web.socket",
+                                "portreserved.service.wants/portreserved-app@one.socket",
+                                "portreserved.service.wants/portreserved-web.socket",
                                 "sockets.target.wants/portreserved-app@one.socket",
-                                "sockets.target.wants/portreserved-web.socket"], "listen: one unit and one link each", sorted(files))
+                                "sockets.target.wants/portreserved-web.socket"], "listen: one unit and its links each", sorted(files))
         check(files["sockets.target.wants/portreserved-web.socket"] == "-> ../portreserved-web.socket", "listen: linked", files)
         check(files["portreserved-web.socket"].startswith("# Generated from /etc/portreserved.conf:2."), "listen: says where from")
         check(body(files["portreserved-web.socket"]) == """[Unit]

@@ -288,6 +288,7 @@ static void test_sections(void **state)
                 { "[a b]", "no name of" },
                 { "[]", "no name of" },
                 { "[a/b]", "no name of" },
+                { "[act]", "portreserved's own unit" },
                 { "[a@]", "no name of" },
                 { "[@a]", "no name of" },
                 { "[a", "closing bracket" },
