@@ -25,6 +25,7 @@ static void help(FILE *f)
               "\n"
               "  --config FILE       read this file and FILE.d/*.conf instead\n"
               "  --runtime-dir DIR   sockets and state (" RUNTIME_DIR_DEFAULT ")\n"
+              "  --state-dir DIR     what outlives a reboot (" STATE_DIR_DEFAULT ")\n"
               "  --keep-list         leave the kernel's list as it is at SIGTERM\n"
               "  --debug             say more\n"
               "\n"
@@ -97,6 +98,7 @@ int main(int argc, char *argv[])
         enum {
                 ARG_CONFIG = 0x100,
                 ARG_RUNTIME_DIR,
+                ARG_STATE_DIR,
                 ARG_KEEP_LIST,
                 ARG_DEBUG,
                 ARG_CHECK,
@@ -107,6 +109,7 @@ int main(int argc, char *argv[])
         static const struct option long_options[] = {
                 { "config", required_argument, NULL, ARG_CONFIG },
                 { "runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR },
+                { "state-dir", required_argument, NULL, ARG_STATE_DIR },
                 { "keep-list", no_argument, NULL, ARG_KEEP_LIST },
                 { "debug", no_argument, NULL, ARG_DEBUG },
                 { "check", no_argument, NULL, ARG_CHECK },
@@ -115,7 +118,8 @@ int main(int argc, char *argv[])
                 { "version", no_argument, NULL, ARG_VERSION },
                 {},
         };
-        ManagerOptions options = { .runtime_dir = RUNTIME_DIR_DEFAULT };
+        ManagerOptions options = { .runtime_dir = RUNTIME_DIR_DEFAULT,
+                                   .state_dir = STATE_DIR_DEFAULT };
         bool do_check = false, do_release = false;
         int c;
 
@@ -130,6 +134,9 @@ int main(int argc, char *argv[])
                         break;
                 case ARG_RUNTIME_DIR:
                         options.runtime_dir = optarg;
+                        break;
+                case ARG_STATE_DIR:
+                        options.state_dir = optarg;
                         break;
                 case ARG_KEEP_LIST:
                         options.keep_list = true;

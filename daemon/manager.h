@@ -22,6 +22,7 @@
 typedef struct ManagerOptions {
         const char *config; /* --config, or NULL: the search path */
         const char *runtime_dir;
+        const char *state_dir;
         bool keep_list; /* at SIGTERM leave the kernel's list: portreserved-list.service does it */
 } ManagerOptions;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Names of files under RUNTIME, in one place. */
+/* Names of files under RUNTIME and STATE, in one place. */
 
 #define RUNTIME_DIR_DEFAULT "/run/portreserved"
+#define STATE_DIR_DEFAULT   "/var/lib/portreserved"
 #define CONFIG_FILE_DEFAULT "/etc/portreserved.conf"
 
 #define RUNTIME_CONTROL  "control"  /* D-Bus, peer to peer */

@@ -154,7 +154,7 @@ static void await_ready(int fd)
 /* One run of the daemon until READY=1. restart: it finds its sockets as fds 3 and up. */
 static double measure_daemon(int n, bool restart, long *ret_kib)
 {
-        char notify[128], config[64], option[2][96];
+        char notify[128], config[64], option[3][96];
         double begin, ms;
         int fd, pipefd[2];
         char go = 0;
@@ -165,6 +165,7 @@ static double measure_daemon(int n, bool restart, long *ret_kib)
         write_config(config, n);
         (void) snprintf(option[0], sizeof(option[0]), "--config=%s", config);
         (void) snprintf(option[1], sizeof(option[1]), "--runtime-dir=%s/run", directory);
+        (void) snprintf(option[2], sizeof(option[2]), "--state-dir=%s/state", directory);
         if (pipe2(pipefd, O_CLOEXEC) < 0)
                 die("pipe");
 
@@ -187,7 +188,7 @@ static double measure_daemon(int n, bool restart, long *ret_kib)
                 setenv("NOTIFY_SOCKET", notify, 1);
                 if (write(pipefd[1], &go, 1) != 1)
                         _exit(1);
-                execl(program, program, option[0], option[1], NULL);
+                execl(program, program, option[0], option[1], option[2], NULL);
                 _exit(127);
         }
         if (read(pipefd[0], &go, 1) != 1)

@@ -30,6 +30,8 @@ EXPECTED = {
         "{units}/portreserved.service",
         "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/sysusers.d/portreserved.conf",
+        "usr/lib/systemd/catalog/portreserved.catalog",
+        "usr/lib/tmpfiles.d/portreserved.conf",
         "usr/share/doc/portreserved/examples/portreserved.conf",
         "usr/share/man/man1/portreserve-exec.1",
         "usr/share/man/man1/portreservectl.1",

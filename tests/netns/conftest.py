@@ -113,14 +113,16 @@ class Daemon:
     def __init__(self, place, config="", arguments=()):
         self.place = place
         self.runtime = place / "run"
+        self.state_dir = place / "state"
         self.config = place / "portreserved.conf"
         self.log_file = place / "log"
         self.arguments = arguments
         self.process = None
         self.ctl = Ctl(self.runtime)
-        self.runtime.mkdir(exist_ok=True)
-        if USER:
-            shutil.chown(self.runtime, USER)
+        for d in (self.runtime, self.state_dir):
+            d.mkdir(exist_ok=True)
+            if USER:
+                shutil.chown(d, USER)
         self.configure(config)
 
     def configure(self, text):
@@ -140,7 +142,7 @@ class Daemon:
             prefix = ["setpriv", f"--reuid={USER}", "--clear-groups", "--bounding-set=-all," + CAPABILITIES,
                       f"--inh-caps=-all,{CAPABILITIES}", f"--ambient-caps=-all,{CAPABILITIES}", "--"]
         return [*prefix, str(binary), f"--config={self.config}", f"--runtime-dir={self.runtime}",
-                *self.arguments]
+                f"--state-dir={self.state_dir}", *self.arguments]
 
     def start(self, wait=True, **popen):
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID")}

@@ -55,13 +55,14 @@ def test_unreadable_configuration(daemon):
     dropins.mkdir()
     (dropins / "10-secret.conf").write_text("[b]\nPorts=48122\n")
     (dropins / "10-secret.conf").chmod(0)
-    shutil.chown(d.runtime, "nobody")
+    for directory in d.runtime, d.state_dir:
+        shutil.chown(directory, "nobody")
     binary = d.place / "portreserved"
     shutil.copy(program("portreserved"), binary)
     caps = "+net_admin,+net_bind_service,+lease"
     d.command = lambda: ["setpriv", "--reuid=nobody", "--clear-groups", f"--inh-caps=-all,{caps}",
                          f"--ambient-caps=-all,{caps}", f"--bounding-set=-all,{caps}", "--", str(binary),
-                         f"--config={d.config}", f"--runtime-dir={d.runtime}"]
+                         f"--config={d.config}", f"--runtime-dir={d.runtime}", f"--state-dir={d.state_dir}"]
     d.start()
     d.wait_state("a", "exclusive")
     assert "10-secret.conf" in d.log()
