@@ -50,7 +50,8 @@ void hold_enter(Hold *h, HoldState to, int error)
 
         e.error_before = h->error;
         e.error = h->error = error;
-        if (h->state == to)
+        /* Room that was made for the owner, and somebody else has it now: that is news. */
+        if (h->state == to && !(to == HOLD_STATE_PENDING && error && !e.error_before))
                 return;
         e.from = h->state;
         e.to = to;

@@ -358,6 +358,31 @@ static void test_reuse_no(void **state)
         }
 }
 
+/* The port was left to its owner, and somebody else came: that is told as any other failure to hold. */
+static void test_reuse_no_thief_meanwhile(void **state)
+{
+        World *w = *state;
+        int thief;
+
+        apply_one(w, "bound", "no", "tcp");
+        assert_int_equal(hold_set_owner_starts(w->set, srv(w)), 0);
+        assert_int_equal(w->n_pending_events, 1);
+        thief = serve(w, IPPROTO_TCP, dual, PLAIN);
+        w->answer = NOT_THE_OWNER;
+        assert_int_equal(hold_set_owner_stopped(w->set, srv(w)), 0);
+        run_for(w, 2000);
+        assert_int_equal(hold_error(the_hold(w)), -EADDRINUSE);
+        assert_int_equal(w->n_pending_events, 2);
+        run_for(w, 500);
+        assert_int_equal(w->n_pending_events, 2);
+        assert_int_equal(hold_set_pending(w->set), 1);
+
+        close(thief);
+        hold_set_port_freed(w->set, IPPROTO_TCP, w->port);
+        assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+        assert_int_equal(hold_set_pending(w->set), 0);
+}
+
 static void test_reuse_no_crash_before_bind(void **state)
 {
         World *w = *state;
@@ -505,6 +530,7 @@ int main(void)
                 TEST(test_owner_was_first),
                 TEST(test_owner_was_first_and_restarts),
                 TEST(test_reuse_no),
+                TEST(test_reuse_no_thief_meanwhile),
                 TEST(test_reuse_no_crash_before_bind),
                 TEST(test_reuse_always),
                 TEST(test_shared),
