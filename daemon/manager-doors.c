@@ -215,7 +215,8 @@ static int on_bus_open(const char *name, uid_t uid, pid_t pid, int **ret_fds, si
                 *ret_error = strdup(strerror(-k));
         if (k < 0) {
                 /* What did open closes again: nobody would tell us when the command has ended. */
-                (void) hold_set_owner_stopped(m->holds, r);
+                if (!clients_has(m->clients, r->name))
+                        (void) hold_set_owner_stopped(m->holds, r);
                 *ret_names = strv_free(*ret_names);
                 free(*ret_fds);
                 *ret_fds = NULL;

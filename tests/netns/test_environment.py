@@ -6,11 +6,12 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 
 import pytest
 
-from conftest import listener, wait_until
+from conftest import listener, program, wait_until
 
 PORT = 48121
 CONFIG = f"[a]\nPorts={PORT}/tcp\nUnit=a.service\nHold=bound\n"
@@ -140,4 +141,40 @@ def test_no_memory_for_a_configuration(daemon):
     wait_until(lambda: d.process.poll() is not None or "has come free" in d.log(), "the port is taken")
     d.configure(CONFIG)
     d.ctl("reload", code=0)
+    d.wait_state("a", "exclusive")
+
+
+def open_message(name):
+    """The method call Open(name), as it is on the wire."""
+    fields = b""
+    for code, kind, value in ((1, b"o", b"/org/portreserved1"), (2, b"s", b"org.portreserved1"), (3, b"s", b"Open")):
+        fields += bytes(-len(fields) % 8) + bytes([code, 1]) + kind + b"\0"
+        fields += struct.pack("<I", len(value)) + value + b"\0"
+    fields += bytes(-len(fields) % 8) + b"\x08\1g\0\1s\0"
+    body = struct.pack("<I", len(name)) + name + b"\0"
+    return b"l\1\0\1" + struct.pack("<III", len(body), 1, len(fields)) + fields + bytes(-len(fields) % 8) + body
+
+
+def test_one_client_that_fails_closes_nothing_to_another(daemon):
+    """A connection whose process has ended cannot be followed; the port stays open to the one that can."""
+    d = daemon(CONFIG.replace("Unit=", "User=root\nUnit="))
+    client = subprocess.Popen([str(program("portreserve-exec")), f"--runtime-dir={d.runtime}", "a", "--", "sleep", "1000"])
+    try:
+        d.wait_state("a", "sharing")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.settimeout(30)
+            pid = os.fork()
+            if pid == 0:
+                os._exit(s.connect_ex(str(d.runtime / "control")))
+            assert os.waitpid(pid, 0)[1] == 0
+            s.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n" + open_message(b"a"))
+            reply = b""
+            while b"Error" not in reply:
+                piece = s.recv(65536)
+                assert piece, reply
+                reply += piece
+        listener(PORT, "::").close()
+    finally:
+        client.kill()
+        client.wait()
     d.wait_state("a", "exclusive")
