@@ -235,20 +235,26 @@ static bool on_watch_asks_held(const Endpoint *e, uint16_t port, void *userdata)
         return h && hold_state(h) != HOLD_STATE_NONE && hold_state(h) != HOLD_STATE_PENDING;
 }
 
-static void on_collision_begin(const Collision *c, void *userdata)
+static Event collision_event(EventKind kind, const Collision *c)
 {
-        Manager *m = userdata;
-
-        alert_event(m->alert, &(Event){
-                                      .kind = EVENT_COLLISION,
-                                      .reservation = c->reservation,
-                                      .endpoint = c->endpoint,
-                                      .port = c->port,
-                                      .holder = &c->holder,
-                              });
+        return (Event){
+                .kind = kind,
+                .reservation = c->reservation,
+                .endpoint = c->endpoint,
+                .port = c->port,
+                .holder = &c->holder,
+        };
 }
 
-/* PID 1 could not listen while somebody had the port. Remains of his connection would still be in
+static void on_collision_begin(const Collision *c, void *userdata)
+{
+        Event event = collision_event(EVENT_COLLISION, c);
+        Manager *m = userdata;
+
+        alert_event(m->alert, &event);
+}
+
+/* PID 1 could not listen while somebody had the port. Remains of a connection would still be in
  * its way. */
 static void start_failed_socket(Manager *m, const Collision *c)
 {
@@ -267,16 +273,11 @@ static void start_failed_socket(Manager *m, const Collision *c)
 
 static void on_collision_end(const Collision *c, uint64_t duration_usec, void *userdata)
 {
+        Event event = collision_event(EVENT_RESOLVED, c);
         Manager *m = userdata;
 
-        alert_event(m->alert, &(Event){
-                                      .kind = EVENT_RESOLVED,
-                                      .reservation = c->reservation,
-                                      .endpoint = c->endpoint,
-                                      .port = c->port,
-                                      .holder = &c->holder,
-                                      .duration_usec = duration_usec,
-                              });
+        event.duration_usec = duration_usec;
+        alert_event(m->alert, &event);
         hold_set_port_freed(m->holds, c->endpoint->protocol, c->port);
         start_failed_socket(m, c);
 }
