@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/alert/log.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
@@ -82,12 +83,36 @@ static void deny(Manager *m, const Reservation *r, uid_t uid, pid_t pid, const c
         alert_event(m->alert, &(Event){ .kind = EVENT_DENIED, .reservation = r, .detail = detail });
 }
 
+/* ReuseAddress=no: the owner can bind only when the last copy of our socket is closed, and PID 1 closes that of the fd store in its
+ * own time (some milliseconds after the removal). */
+#define LET_GO_USEC (500 * USEC_PER_MSEC)
+
+static void wait_until_let_go(Manager *m, const Reservation *r)
+{
+        static const struct timespec nap = { .tv_nsec = 1000000 };
+        uint64_t deadline = now_usec(CLOCK_MONOTONIC) + LET_GO_USEC;
+
+        for (size_t i = 0; i < r->n_endpoints; i++)
+                for (unsigned port = r->endpoints[i].port; port <= r->endpoints[i].last; port++) {
+                        Hold *h = hold_set_find(m->holds, &r->endpoints[i], (uint16_t) port);
+
+                        /* Pending without an error: left to the owner. */
+                        if (!h || hold_state(h) != HOLD_STATE_PENDING || hold_error(h) != 0)
+                                continue;
+                        while (placeholder_probe(&r->endpoints[i], (uint16_t) port) == 1 &&
+                               now_usec(CLOCK_MONOTONIC) < deadline)
+                                (void) nanosleep(&nap, NULL);
+                }
+}
+
 /* The owner starts: its holds open. -EADDRINUSE: somebody else has one of its ports. */
 static int open_holds(Manager *m, const Reservation *r)
 {
         int n;
 
         n = hold_set_owner_starts(m->holds, r);
+        if (r->reuse == REUSE_NO && notify_is_service())
+                wait_until_let_go(m, r);
         state_touch(m->state);
         if (n < 0)
                 return n;
@@ -240,7 +265,8 @@ static void on_client_gone(const char *reservation, uint64_t cgroup, bool last, 
         if (cgroup != 0)
                 (void) identify_remove_cgroup(watch_identify(m->watch), reservation, cgroup);
         r = config_find(m->config, reservation);
-        if (r && last)
+        /* Its unit may run, or start just now, beside the command that has ended. */
+        if (r && last && manager_owner_alive(m, r) != TRI_YES)
                 (void) hold_set_owner_stopped(m->holds, r);
         state_touch(m->state);
 }

@@ -200,15 +200,19 @@ static void on_hold_unstore(const char *name, void *userdata)
         fd_store_remove(m->store, name);
 }
 
-static Tristate on_hold_asks_alive(const Reservation *r, void *userdata)
+Tristate manager_owner_alive(Manager *m, const Reservation *r)
 {
-        Manager *m = userdata;
         const CgroupMap *cgroups = identify_cgroups(watch_identify(m->watch));
 
         if (clients_has(m->clients, r->name))
                 return TRI_YES;
         return owners_alive(m->owners, r->name,
                             cgroup_map_available(cgroups) ? cgroup_map_root(cgroups) : NULL);
+}
+
+static Tristate on_hold_asks_alive(const Reservation *r, void *userdata)
+{
+        return manager_owner_alive(userdata, r);
 }
 
 const HoldOps manager_hold_ops = {

@@ -21,5 +21,7 @@ int manager_load(Manager *m);
 int manager_apply(Manager *m, Config *config);
 /* What is in effect, for whoever starts after a crash, and for the generator. */
 void manager_save_applied(Manager *m);
+/* Has the owner any process: its unit, or a command of portreserve-exec? */
+Tristate manager_owner_alive(Manager *m, const Reservation *r);
 /* Path of a file in the runtime directory. */
 int manager_runtime_path(const Manager *m, const char *name, char buf[static 4096]);

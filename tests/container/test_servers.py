@@ -156,3 +156,26 @@ def test_start_and_stop_are_handed_over(nginx):
     events = [e["event"] for e in m.ctl("status").get("events", [])] or [
         e["event"] for e in __import__("json").loads(m.read("/run/portreserved/state.json"))["events"]]
     assert "handed-over" in events
+
+
+PLAIN = """
+import socket, time
+s = socket.socket()
+s.bind(("127.0.0.1", 48123))
+s.listen()
+time.sleep(1000)
+"""
+
+
+def test_server_without_reuseaddr(host):
+    """ReuseAddress=no: it finds the port free, though PID 1 lets go of its copy of our socket in its own time; twenty times."""
+    host.write("/run/plain.py", PLAIN)
+    host.unit("plain.service", "[Service]\nExecStart=/usr/bin/python3 /run/plain.py\n")
+    host.serve("[plain]\nPorts=48123/tcp\nHold=bound\nReuseAddress=no\n")
+    for _ in range(20):
+        host.wait_endpoint("plain", "exclusive")
+        host.systemctl("start", "plain.service")
+        host.wait_endpoint("plain", "in-use")
+        assert host.active("plain.service") == "active"
+        host.systemctl("stop", "plain.service")
+    host.run("rm", "/run/plain.py")
