@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from conftest import listener, program, wait_until
+from conftest import USER, listener, program, wait_until
 
 PORT = 48121
 CONFIG = f"[a]\nPorts={PORT}/tcp\nUnit=a.service\nHold=bound\n"
@@ -120,6 +120,8 @@ def test_full_runtime_directory(small_runtime):
 def test_no_memory_for_a_configuration(daemon):
     """What still looks into the old configuration, after memory did not suffice for the new one, must find it there."""
     d = daemon(CONFIG, start=False)
+    # Root without CAP_SYS_RESOURCE may not limit others' processes.
+    same_user = ["setpriv", f"--reuid={USER}", "--clear-groups", "--"] if USER else []
     plain = d.command()
     d.command = lambda: ["env", "MALLOC_PERTURB_=165", *plain]  # freed memory is overwritten at once
     with listener(PORT, "::"):
@@ -131,13 +133,13 @@ def test_no_memory_for_a_configuration(daemon):
             size = int(f.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         d.configure(CONFIG + "".join(f"[b{i}]\nHold=shared\nPorts={20000 + i}/tcp\n" for i in range(20000)))
         for more in range(10, 40):  # MiB: enough to read it, not to hold it
-            subprocess.run(["prlimit", f"--pid={d.process.pid}", f"--as={size + (more << 20)}:unlimited"], check=True)
+            subprocess.run([*same_user, "prlimit", f"--pid={d.process.pid}", f"--as={size + (more << 20)}:unlimited"], check=True)
             r = d.ctl("reload")
             if "Cannot hold all ports" in d.log():
                 break
             if r.returncode == 0:
                 pytest.skip("no limit lets it read the configuration and not hold it")
-        subprocess.run(["prlimit", f"--pid={d.process.pid}", "--as=unlimited:unlimited"], check=True)
+        subprocess.run([*same_user, "prlimit", f"--pid={d.process.pid}", "--as=unlimited:unlimited"], check=True)
     wait_until(lambda: d.process.poll() is not None or "has come free" in d.log(), "the port is taken")
     d.configure(CONFIG)
     d.ctl("reload", code=0)
