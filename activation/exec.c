@@ -7,15 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "kernel/bus-client.h"
 #include "kernel/runtime.h"
 
 #define CALL_USEC   (25 * 1000000u)
@@ -52,45 +53,15 @@ static int fail(int status, const char *what, const char *why)
         return status;
 }
 
-/* The connection is our own, for the errno of connect() and for paths that an address string would
- * have to escape. */
 static int control_open(const char *runtime_dir, sd_bus **ret)
 {
-        _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-        _cleanup_(closep) int fd = -1;
-        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        char path[PATH_MAX];
         int r;
 
-        if ((size_t) snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", runtime_dir,
-                              RUNTIME_CONTROL) >= sizeof(sa.sun_path))
-                return -ENAMETOOLONG;
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        if (connect(fd, (const struct sockaddr *) &sa, sizeof(sa)) < 0)
-                return -errno;
-        /* sd-bus wants it so. */
-        if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
-                return -errno;
-
-        r = sd_bus_new(&bus);
+        r = path_join(path, sizeof(path), runtime_dir, RUNTIME_CONTROL);
         if (r < 0)
                 return r;
-        r = sd_bus_set_fd(bus, fd, fd);
-        if (r < 0)
-                return r;
-        TAKE_FD(fd);
-        r = sd_bus_negotiate_fds(bus, true);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_method_call_timeout(bus, CALL_USEC);
-        if (r < 0)
-                return r;
-        r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(bus);
-        return 0;
+        return bus_client_open(path, CALL_USEC, true, ret);
 }
 
 /* "ah": copies above everything that inherit() will put in place, close-on-exec. */

@@ -7,8 +7,9 @@
 #include <systemd/sd-bus.h>
 
 #include "base/cleanup.h"
+#include "kernel/bus-client.h"
 
-#define PID1_ADDRESS "unix:path=/run/systemd/private"
+#define PID1_SOCKET  "/run/systemd/private"
 #define PID1_NAME    "org.freedesktop.systemd1"
 #define PID1_PATH    "/org/freedesktop/systemd1"
 #define PID1_MANAGER "org.freedesktop.systemd1.Manager"
@@ -18,23 +19,7 @@
 
 int pid1_open(sd_bus **ret)
 {
-        _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-        int r;
-
-        r = sd_bus_new(&bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_address(bus, PID1_ADDRESS);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_method_call_timeout(bus, CALL_USEC);
-        if (r < 0)
-                return r;
-        r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(bus);
-        return 0;
+        return bus_client_open(PID1_SOCKET, CALL_USEC, false, ret);
 }
 
 int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_names)

@@ -2,12 +2,14 @@
 
 #include "ctl/control.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "kernel/bus-client.h"
 #include "kernel/runtime.h"
 
 #define BUS_PATH      "/org/portreserved1"
@@ -16,53 +18,6 @@
 
 /* A reload binds thousands of sockets. */
 #define TIMEOUT_USEC (120u * 1000000u)
-
-/* "unix:path=…", with everything escaped that means something in a D-Bus address. malloc'ed. */
-static char *address_of(const char *directory)
-{
-        size_t size = 0;
-        char *text = NULL;
-        FILE *f;
-
-        f = open_memstream(&text, &size);
-        if (!f)
-                return NULL;
-        fputs("unix:path=", f);
-        for (const char *p = directory; *p; p++)
-                if (isalnum((unsigned char) *p) || strchr("-_/.", *p))
-                        fputc(*p, f);
-                else
-                        fprintf(f, "%%%02x", (unsigned char) *p);
-        fputs("/" RUNTIME_CONTROL, f);
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
-}
-
-/* A connection to the daemon itself: no bus is in between, so nobody says Hello. */
-static int open_bus(const Ctl *c, sd_bus **ret)
-{
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        _cleanup_(freep) char *address = NULL;
-        int r;
-
-        address = address_of(c->runtime_dir);
-        if (!address)
-                return -ENOMEM;
-        r = sd_bus_new(&bus);
-        if (r >= 0)
-                r = sd_bus_set_address(bus, address);
-        if (r >= 0)
-                r = sd_bus_set_method_call_timeout(bus, TIMEOUT_USEC);
-        if (r >= 0)
-                r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(bus);
-        return 0;
-}
 
 /* How a call failed: by the daemon's own names, else by what became of the connection. */
 static Exit exit_code(const sd_bus_error *error, int r)
@@ -102,10 +57,13 @@ Exit control_call(const Ctl *c, const char *method, char **ret)
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         const char *text = NULL;
+        char path[PATH_MAX];
         Exit e = EXIT_OK;
         int r;
 
-        r = open_bus(c, &bus);
+        r = path_join(path, sizeof(path), c->runtime_dir, RUNTIME_CONTROL);
+        if (r >= 0)
+                r = bus_client_open(path, TIMEOUT_USEC, false, &bus);
         if (r >= 0)
                 r = sd_bus_call_method(bus, NULL, BUS_PATH, BUS_INTERFACE, method, &error, &reply,
                                        "");
