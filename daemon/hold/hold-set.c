@@ -338,8 +338,13 @@ int hold_set_owner_starts(HoldSet *s, const Reservation *r)
         for (size_t i = 0; i < r->n_endpoints; i++)
                 for (unsigned port = r->endpoints[i].port; port <= r->endpoints[i].last; port++) {
                         Hold *h = hold_set_find(s, &r->endpoints[i], (uint16_t) port);
+                        bool taken;
 
-                        if (h && !hold_owner_starts(h))
+                        if (!h)
+                                continue;
+                        /* Where we have no socket for want of fds or the like, the owner has room. */
+                        taken = h->error == -EADDRINUSE;
+                        if (!hold_owner_starts(h) && (taken || h->error == -EADDRINUSE))
                                 n++;
                 }
         return n;

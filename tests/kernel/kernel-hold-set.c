@@ -227,6 +227,11 @@ static void test_no_descriptors(void **state)
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         expect_state(w, HOLD_STATE_PENDING);
         assert_int_equal(hold_error(the_hold(w)), -EMFILE);
+        /* Nobody has the port: its owner may bind. */
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        assert_int_equal(hold_set_owner_starts(w->set, srv(w)), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(hold_set_owner_stopped(w->set, srv(w)), 0);
         assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
         expect_closed(w, IPPROTO_TCP);
 }
