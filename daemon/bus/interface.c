@@ -27,16 +27,25 @@ static int fail(sd_bus_error *error, const char *name, int r, const char *text)
         return sd_bus_error_setf(error, name, "%s", text && *text ? text : strerror(-r));
 }
 
+/* Where memory does not suffice for an answer, sd-bus drops it without a word, and the caller would wait for its time-out: better
+ * it sees the connection end. */
+static int answered(Peer *p, int r)
+{
+        if (r == -ENOMEM)
+                peer_hang_up(p);
+        return r;
+}
+
 static int method_get_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         _cleanup_(freep) char *json = NULL;
         Peer *p = userdata;
         int r;
 
-        r = peer_ops(p)->state(&json, peer_userdata(p));
+        r = answered(p, peer_ops(p)->state(&json, peer_userdata(p)));
         if (r < 0)
                 return fail(error, ERROR_FAILED, r, NULL);
-        return reply_string(m, json);
+        return answered(p, reply_string(m, json));
 }
 
 static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -51,12 +60,12 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
                            (int) peer_pid(p));
                 return fail(error, ERROR_DENIED, -EPERM, "Only root may reload; run it with sudo");
         }
-        r = peer_ops(p)->reload(&json, &text, peer_userdata(p));
+        r = answered(p, peer_ops(p)->reload(&json, &text, peer_userdata(p)));
         if (r == -EINVAL || r == -EBADMSG)
                 return fail(error, ERROR_CONFIGURATION_INVALID, r, text);
         if (r < 0)
                 return fail(error, ERROR_FAILED, r, text);
-        return reply_string(m, json);
+        return answered(p, reply_string(m, json));
 }
 
 static int reply_sockets(sd_bus_message *m, const int *fds, size_t n, char **names)
@@ -112,14 +121,14 @@ static int method_open(sd_bus_message *m, void *userdata, sd_bus_error *error)
         /* Its life is what the opening lasts for, and it cannot be followed. */
         if (peer_pid(p) == 0)
                 return fail(error, ERROR_DENIED, -EPERM, "The caller is in another pid namespace");
-        r = peer_ops(p)->open(name, peer_uid(p), peer_pid(p), &fds, &n, &names, &text,
-                              peer_userdata(p));
+        r = answered(p, peer_ops(p)->open(name, peer_uid(p), peer_pid(p), &fds, &n, &names, &text,
+                                          peer_userdata(p)));
         if (r < 0)
                 return fail(error, open_error_name(r), r, text);
         if (n > OPEN_FDS_MAX)
                 return fail(error, ERROR_FAILED, -E2BIG,
                             "More sockets than one message carries (252)");
-        return reply_sockets(m, fds, n, names);
+        return answered(p, reply_sockets(m, fds, n, names));
 }
 
 static int method_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error)

@@ -90,6 +90,11 @@ void *peer_userdata(const Peer *p)
         return p->userdata;
 }
 
+void peer_hang_up(Peer *p)
+{
+        p->dead = true;
+}
+
 void peer_subscribe(Peer *p)
 {
         p->subscribed = true;

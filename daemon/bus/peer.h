@@ -25,6 +25,9 @@ pid_t peer_pid(const Peer *p); /* 0: of another pid namespace */
 const BusOps *peer_ops(const Peer *p);
 void *peer_userdata(const Peer *p);
 
+/* Closes the connection when this turn of the loop is over. */
+void peer_hang_up(Peer *p);
+
 void peer_subscribe(Peer *p);
 bool peer_subscribed(const Peer *p);
 
