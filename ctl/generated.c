@@ -16,8 +16,6 @@
 #include "ctl/units.h"
 #include "kernel/runtime.h"
 
-#define LOADED_DIRECTORY "/run/systemd/generator"
-
 /* Tests run the one that was built. */
 #define GENERATOR_ENVIRONMENT "PORTRESERVED_GENERATOR"
 
@@ -60,7 +58,7 @@ static int compare_units(UnitsDiff *ret)
                 return r;
         if (r > 0)
                 return -EIO;
-        return units_compare(LOADED_DIRECTORY, directories[0], ret);
+        return units_compare(GENERATOR_DIR, directories[0], ret);
 }
 
 static int systemctl(const char *verb, const char *unit)

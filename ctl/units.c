@@ -9,10 +9,10 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/grow.h"
+#include "kernel/runtime.h"
 #include "model/unit-name.h"
 
 #define UNIT_SIZE_MAX (1u << 20)
-#define DROP_IN       "50-portreserved.conf"
 #define WANTS         "sockets.target.wants"
 
 typedef struct Item {
@@ -112,7 +112,7 @@ static int scan(Items *l, const char *directory)
                 if (is_our_socket(entry->d_name))
                         r = items_add(l, directory, "", entry->d_name);
                 else if (n > 2 && strcmp(entry->d_name + n - 2, ".d") == 0)
-                        r = items_add(l, directory, entry->d_name, DROP_IN);
+                        r = items_add(l, directory, entry->d_name, GENERATED_DROP_IN);
                 else
                         continue;
                 if (r < 0)
