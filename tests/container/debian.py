@@ -9,17 +9,21 @@ import shutil
 import subprocess
 
 PACKAGES = [
-    "ca-certificates", "curl", "dbus", "iproute2", "libinih1", "libjansson4", "libmnl0", "libsmartcols1", "libsystemd0",
-    "lighttpd", "nginx-light", "procps", "python3-minimal", "redis-server", "systemd", "systemd-sysv",
+    "ca-certificates", "curl", "dbus", "dnsmasq-base", "gunicorn", "haproxy", "iproute2", "libinih1", "libjansson4", "libmnl0",
+    "libsmartcols1", "libsystemd0", "lighttpd", "nginx-light", "openssh-server", "postgresql", "procps", "python3-minimal",
+    "redis-server", "s6", "socat", "systemd", "systemd-sysv", "tftp-hpa", "tftpd-hpa",
 ]
 # Servers start when a test says so. The rest only costs time in a boot that nobody logs in to.
-DISABLED = ["lighttpd.service", "nginx.service", "redis-server.service"]
+DISABLED = [
+    "haproxy.service", "lighttpd.service", "nginx.service", "postgresql.service", "redis-server.service", "ssh.service",
+    "tftpd-hpa.service",
+]
 MASKED = [
     "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "dpkg-db-backup.timer", "e2scrub_all.timer",
     "e2scrub_reap.service", "fstrim.timer", "getty@.service", "getty.target", "systemd-logind.service",
     "systemd-networkd-wait-online.service",
 ]
-VERSION = "2"  # of what is done to the tree below
+VERSION = "3"  # of what is done to the tree below
 
 
 def cache_directory():

@@ -19,7 +19,7 @@ def get(m, url, check=True):
 
 def unit_of_package(m, unit):
     """Is there no other fragment than the package's?"""
-    return m.show(unit, "FragmentPath") == f"/lib/systemd/system/{unit}"
+    return m.show(unit, "FragmentPath") in (f"/lib/systemd/system/{unit}", f"/usr/lib/systemd/system/{unit}")
 
 
 @pytest.fixture
