@@ -40,6 +40,20 @@ def trees():
         shutil.rmtree(layer, ignore_errors=True)
 
 
+@pytest.fixture
+def figures(capsys):
+    """Tells what a test has measured: figures("table…"). Shown with the results, also of a test that passes."""
+
+    def tell(text):
+        with capsys.disabled():
+            print(f"\n{text}")
+        if "PORTRESERVED_FIGURES" in os.environ:
+            with open(os.environ["PORTRESERVED_FIGURES"], "a") as f:
+                f.write(f"{text}\n")
+
+    return tell
+
+
 def check_boot(m):
     """Of every boot, whatever it was for."""
     assert m.ordering_cycles() == []

@@ -39,6 +39,11 @@ def test_tap_not_tap():
     assert results.from_tap("hello\n", "t") is None
 
 
+def test_named():
+    r = results.Results().add(results.from_tap("1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no c\n", "t")).named("trixie")
+    assert (r.passed, r.failed, r.skipped) == (["trixie: t: a"], ["trixie: t: b"], [("trixie: t: c", "no c")])
+
+
 def meson_log(tmp_path, *tests):
     path = tmp_path / "testlog.json"
     path.write_text("".join(json.dumps(t) + "\n" for t in tests))

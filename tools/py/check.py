@@ -43,6 +43,7 @@ class Stage:
     def __init__(self, name):
         self.name = name
         self.log = os.path.join(LOGS, name + ".log")
+        self.figures = os.path.join(LOGS, name + ".figures")  # what tests measured, in words
         open(self.log, "wb").close()
 
     def run(self, argv, deadline, env=None):
@@ -88,8 +89,10 @@ class Stage:
             if not os.path.exists(os.path.join(TOP, path)):
                 raise Broken(f"{path} is not there")
         junit = os.path.join(LOGS, f"{self.name}{marker}.xml")
-        if os.path.exists(junit):
-            os.unlink(junit)
+        for old in (junit, self.figures):
+            if os.path.exists(old):
+                os.unlink(old)
+        env = {"PORTRESERVED_FIGURES": self.figures, **(env or {})}
         argv = [PYTHON, "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", f"--junitxml={junit}", *paths]
         status = self.run(argv, deadline, env)
         if not os.path.exists(junit):
@@ -208,9 +211,18 @@ def demo(stage):
     return counted
 
 
-def container(stage):
+def container(stage, suite):
     need_container(stage)
-    return stage.pytest("tests/container", env={"PORTRESERVED_BUILD": stage.build("debug")})
+    env = {"PORTRESERVED_BUILD": stage.build("debug"), "PORTRESERVED_SUITE": suite}
+    return stage.pytest("tests/container", env=env, deadline=2400).named(suite)
+
+
+def bookworm(stage):
+    return container(stage, "bookworm")
+
+
+def trixie(stage):
+    return container(stage, "trixie")
 
 
 def qemu(stage):
@@ -235,9 +247,17 @@ STAGES = [
     (sanitized, True, "AddressSanitizer and UBSan: unit, corpora, kernel, namespaces"),
     (fuzz, True, "libFuzzer from the corpora, some seconds a target"),
     (qemu, True, "the kernel tests and the daemon under Debian's own kernel"),
-    (container, True, "a booted systemd with real servers"),
+    (bookworm, True, "a booted Debian 12 (systemd 252) with real servers, and storms"),
+    (trixie, True, "the same under Debian 13 (systemd 257)"),
     (demo, True, "tools/demo without its pauses"),
 ]
+
+
+def positive(word):
+    number = int(word)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def arguments():
@@ -249,6 +269,7 @@ def arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="without sanitizers, fuzzing, qemu and containers")
+    parser.add_argument("--storm", metavar="N", type=positive, help="starts, stops and kills in a storm, instead of 300")
     parser.add_argument("--only", action="append", metavar="STAGE", default=[], help="only this stage (may be repeated)")
     args = parser.parse_args()
     known = [f.__name__ for f, _, _ in STAGES]
@@ -282,6 +303,8 @@ def report(stage, counted, seconds):
     if counted.skipped:
         words += f", {len(counted.skipped)} skipped"
     print(f"{stage.name:12}{words:44}{seconds:7.1f} s", flush=True)
+    if os.path.exists(stage.figures):
+        print("    " + command.tail(stage.figures).replace("\n", "\n    "))
     reasons = {}
     for name, why in counted.skipped:
         reasons.setdefault(why, []).append(name)
@@ -300,6 +323,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     os.makedirs(LOGS, exist_ok=True)
+    if args.storm:
+        os.environ["PORTRESERVED_STORM"] = str(args.storm)
     total = Results()
     for function, slow, _ in STAGES:
         if function.__name__ in args.only if args.only else not (args.quick and slow):

@@ -20,6 +20,13 @@ class Results:
         self.skipped += other.skipped
         return self
 
+    def named(self, prefix):
+        """Every name with that in front: which of several runs of the same tests it was."""
+        self.passed = [f"{prefix}: {name}" for name in self.passed]
+        self.failed = [f"{prefix}: {name}" for name in self.failed]
+        self.skipped = [(f"{prefix}: {name}", why) for name, why in self.skipped]
+        return self
+
     def count(self):
         return len(self.passed) + len(self.failed) + len(self.skipped)
 
