@@ -8,57 +8,28 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "base/file.h"
 #include "base/grow.h"
+#include "kernel/config-read.h"
 #include "kernel/config-text.h"
 #include "kernel/names.h"
+#include "kernel/portreserve.h"
 
-#define FILE_SIZE_MAX (10u << 20)
-#define FILE_NAME     "portreserved.conf"
+#define FILE_NAME "portreserved.conf"
 
 /* In order of rank. */
 static const char *const directories[] = { "/etc", "/run", "/usr/local/lib", "/usr/lib" };
 
-/* The file's text into c. Whatever keeps it from being read is a mistake at line 0. what is the
- * name in messages. -ENOENT, -ENOMEM. */
+/* The file's text into c. what is the name in messages. -ENOENT, -ENOMEM. */
 static int read_file(Config *c, const char *path, const char *what, int flags)
 {
-        _cleanup_(closep) int fd = -1;
         _cleanup_(freep) char *text = NULL;
-        struct stat st;
         size_t size;
         int k;
 
-        /* Not blocking: a FIFO without a writer must not keep the boot waiting. */
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
-        if (fd < 0 || fstat(fd, &st) < 0) {
-                if (errno == ENOENT)
-                        return -ENOENT;
-                return config_error(c, what, 0,
-                                    "cannot be read: %s; correct its permissions, or remove it",
-                                    strerror(errno));
-        }
-        /* /dev/null is the empty file of choice. */
-        if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
-                return 0;
-        if (!S_ISREG(st.st_mode))
-                return config_error(c, what, 0, "is %s; put a file in its place",
-                                    S_ISDIR(st.st_mode) ? "a directory" : "no file");
-
-        k = file_read_fd(fd, FILE_SIZE_MAX, &text, &size);
-        if (k == -ENOMEM)
-                return k;
-        if (k == -EFBIG)
-                return config_error(
-                        c, what, 0,
-                        "is larger than %u MiB, and left out whole; is it a configuration file?",
-                        FILE_SIZE_MAX >> 20);
-        if (k < 0)
-                return config_error(c, what, 0, "cannot be read: %s", strerror(-k));
-        return config_text_read(c, what, text, size);
+        k = config_read_file(c, path, what, flags, &text, &size);
+        return k > 0 ? config_text_read(c, what, text, size) : k;
 }
 
 /* A drop-in to read: name decides order and what overrides what. */
@@ -196,6 +167,8 @@ int config_load(const ConfigPaths *paths, Config **ret)
         }
         if (k >= 0)
                 k = read_drop_ins(c, &drop_ins, strlen(root));
+        if (k >= 0 && c->daemon.portreserve_directory)
+                k = portreserve_read(c, root, c->daemon.portreserve_directory);
         if (k >= 0)
                 k = config_finish(c);
         if (k < 0)

@@ -41,7 +41,7 @@ static const ConfigKey keys[] = {
           .valid = config_valid_socket_address,
           .hint = "an absolute path, or @NAME, of at most 107 characters" },
         { SECTION_DAEMON, "PortreserveDirectory", config_parse_text, D(portreserve_directory),
-          KEY_LATER, .valid = config_valid_path, .hint = "an absolute path" },
+          .valid = config_valid_path, .hint = "an absolute path" },
         { SECTION_DAEMON, "MetricsFile", config_parse_text, D(metrics_file), KEY_LATER,
           .valid = config_valid_path, .hint = "an absolute path" },
 

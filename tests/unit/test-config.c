@@ -392,7 +392,6 @@ static void test_no_effect_yet(void **state)
                 "[Daemon]\nExclusive=yes\n",
                 "[Daemon]\nExclusiveOnExit=keep\n",
                 "[Daemon]\nPortserverSocket=@x\n",
-                "[Daemon]\nPortreserveDirectory=/x\n",
                 "[Daemon]\nMetricsFile=/x\n",
                 "[a]\nEvict=any\n[a]\nPorts=1\n",
                 "[a]\nExclusive=audit\n[a]\nPorts=1\n",
