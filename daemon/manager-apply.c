@@ -238,6 +238,7 @@ int manager_reload(Manager *m, char **ret_error)
         else
                 log_notice("Reloaded: %zu reservation%s", m->config->n_reservations,
                            PLURAL(m->config->n_reservations));
+        manager_confirm_parked(m);
         notify_ready();
         (void) state_write(m->state);
         state_touch(m->state);

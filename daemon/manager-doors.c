@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "daemon/alert/log.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
@@ -83,36 +82,12 @@ static void deny(Manager *m, const Reservation *r, uid_t uid, pid_t pid, const c
         alert_event(m->alert, &(Event){ .kind = EVENT_DENIED, .reservation = r, .detail = detail });
 }
 
-/* ReuseAddress=no: the owner can bind only when the last copy of our socket is closed, and PID 1 closes that of the fd store in its
- * own time (some milliseconds after the removal). */
-#define LET_GO_USEC (500 * USEC_PER_MSEC)
-
-static void wait_until_let_go(Manager *m, const Reservation *r)
-{
-        static const struct timespec nap = { .tv_nsec = 1000000 };
-        uint64_t deadline = now_usec(CLOCK_MONOTONIC) + LET_GO_USEC;
-
-        for (size_t i = 0; i < r->n_endpoints; i++)
-                for (unsigned port = r->endpoints[i].port; port <= r->endpoints[i].last; port++) {
-                        Hold *h = hold_set_find(m->holds, &r->endpoints[i], (uint16_t) port);
-
-                        /* Pending without an error: left to the owner. */
-                        if (!h || hold_state(h) != HOLD_STATE_PENDING || hold_error(h) != 0)
-                                continue;
-                        while (placeholder_probe(&r->endpoints[i], (uint16_t) port) == 1 &&
-                               now_usec(CLOCK_MONOTONIC) < deadline)
-                                (void) nanosleep(&nap, NULL);
-                }
-}
-
 /* The owner starts: its holds open. -EADDRINUSE: somebody else has one of its ports. */
 static int open_holds(Manager *m, const Reservation *r)
 {
         int n;
 
         n = hold_set_owner_starts(m->holds, r);
-        if (r->reuse == REUSE_NO && notify_is_service())
-                wait_until_let_go(m, r);
         state_touch(m->state);
         if (n < 0)
                 return n;

@@ -189,15 +189,15 @@ static void on_hold_store(int fd, const char *name, void *userdata)
 {
         Manager *m = userdata;
 
-        if (notify_is_service() && fd_store_add(m->store, fd, name) < 0)
-                log_warning("No memory to keep a socket over a restart.");
+        if (notify_is_service())
+                (void) park_add(m->park, fd, name); /* manager_confirm_parked() tells */
 }
 
 static void on_hold_unstore(const char *name, void *userdata)
 {
         Manager *m = userdata;
 
-        fd_store_remove(m->store, name);
+        park_remove(m->park, name);
 }
 
 Tristate manager_owner_alive(Manager *m, const Reservation *r)

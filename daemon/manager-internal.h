@@ -21,6 +21,8 @@ int manager_load(Manager *m);
 int manager_apply(Manager *m, Config *config);
 /* What is in effect, for whoever starts after a crash, and for the generator. */
 void manager_save_applied(Manager *m);
+/* Would all placeholders outlive us? Asks PID 1 where that is not known, and tells if not. */
+void manager_confirm_parked(Manager *m);
 /* Has the owner any process: its unit, or a command of portreserve-exec? */
 Tristate manager_owner_alive(Manager *m, const Reservation *r);
 /* Path of a file in the runtime directory. */

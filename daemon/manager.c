@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/file.h"
 #include "daemon/alert/log.h"
@@ -124,7 +123,7 @@ int manager_new(const ManagerOptions *options, Manager **ret)
 
         r = reserve_new(m->event, options->runtime_dir, &manager_reserve_ops, m, &m->reserve);
         if (r >= 0)
-                r = fd_store_new(m->event, &m->store);
+                r = park_new(&m->park);
         if (r >= 0)
                 r = hold_set_new(m->event, !notify_is_service(), &manager_hold_ops, m, &m->holds);
         if (r < 0) {
@@ -151,7 +150,7 @@ Manager *manager_free(Manager *m)
         clients_free(m->clients);
         watch_free(m->watch);
         hold_set_free(m->holds);
-        fd_store_free(m->store);
+        park_free(m->park);
         reserve_free(m->reserve);
         owners_free(m->owners);
         alert_free(m->alert);
@@ -165,32 +164,48 @@ Manager *manager_free(Manager *m)
         return NULL;
 }
 
-/* Sockets that the fd store kept over our restart. What is none, or none that we know (a newer
- * version's), is let go. */
+/* A socket that was kept over our restart. What is none, or none that we know (a newer version's),
+ * is let go. */
+static int on_adopted(int fd, const char *name, void *userdata)
+{
+        Manager *m = userdata;
+        int r;
+
+        r = hold_set_adopt_consume_fd(m->holds, fd, name);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_warning("Let go of '%s' in the fd store, it is no socket of ours: %s", name,
+                            strerror(-r));
+        else
+                m->adopted++;
+        return 0;
+}
+
 static int adopt_fds(Manager *m)
 {
-        char **names = NULL;
-        int n, adopted = 0, r = 0;
+        int r;
 
-        n = sd_listen_fds_with_names(true, &names);
-        if (n < 0)
-                log_warning("Cannot take over the sockets of the fd store: %s", strerror(-n));
-        for (int i = 0; i < n; i++) {
-                int k = hold_set_adopt_consume_fd(m->holds, SD_LISTEN_FDS_START + i, names[i]);
+        r = park_adopt(m->park, on_adopted, m);
+        if (r < 0)
+                log_warning("Cannot take over the sockets of our last run: %s", strerror(-r));
+        if (m->adopted > 0)
+                log_info("Took over %u sockets of our last run", m->adopted);
+        return r == -ENOMEM ? r : 0;
+}
 
-                if (k == -ENOMEM)
-                        r = k;
-                else if (k < 0)
-                        log_warning("Let go of '%s' in the fd store, it is no socket of ours: %s",
-                                    names[i], strerror(-k));
-                else
-                        adopted++;
-                free(names[i]);
-        }
-        free(names);
-        if (adopted > 0)
-                log_info("Took over %d sockets of our last run", adopted);
-        return r;
+void manager_confirm_parked(Manager *m)
+{
+        const char *problem;
+
+        if (!notify_is_service())
+                return;
+        park_confirm(m->park);
+        problem = park_problem(m->park);
+        if (problem && !m->told_unparked)
+                log_warning("Sockets would be free for a moment when portreserved is restarted: %s",
+                            problem);
+        m->told_unparked = problem;
 }
 
 static int open_doors(Manager *m)
@@ -219,10 +234,10 @@ int manager_start(Manager *m)
         r = open_doors(m);
         if (r < 0)
                 return r;
+        manager_confirm_parked(m);
         (void) state_write(m->state);
         state_notify(m->state);
         notify_ready();
-        fd_store_start(m->store);
         state_touch(m->state);
         return 0;
 }
@@ -234,7 +249,6 @@ static void manager_stop(Manager *m)
         int r;
 
         notify_stopping();
-        fd_store_flush(m->store);
         if (!m->options.keep_list) {
                 PortSet none;
 

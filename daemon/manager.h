@@ -10,9 +10,9 @@
 #include "daemon/bus/bus.h"
 #include "daemon/bus/handover-server.h"
 #include "daemon/clients.h"
-#include "daemon/fd-store.h"
 #include "daemon/hold/hold.h"
 #include "daemon/owners.h"
+#include "daemon/park.h"
 #include "daemon/reserve/reserve.h"
 #include "daemon/runtime-dir.h"
 #include "daemon/state.h"
@@ -38,6 +38,8 @@ typedef struct Manager {
         PortSet listening_udp;
         unsigned held_told;      /* `held` events told since the last apply */
         char *generated_missing; /* reservations whose generated units are not there, or NULL */
+        unsigned adopted;        /* sockets of our last run */
+        bool told_unparked;      /* that not all would outlive us */
         char *watch_error;       /* what the watch cannot see at the moment, or NULL */
 
         sd_event_source *gave_up; /* looks for units that have failed though their port is held */
@@ -45,7 +47,7 @@ typedef struct Manager {
         RuntimeDir *runtime;
         Reserve *reserve;
         HoldSet *holds;
-        FdStore *store;
+        Park *park;
         Watch *watch;
         Alert *alert;
         Bus *bus;

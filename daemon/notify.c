@@ -47,14 +47,14 @@ void notify_status(const char *format, ...)
                 (void) sd_notifyf(false, "STATUS=%s", text);
 }
 
-int notify_store_fd(int fd, const char *name)
+int notify_store_fds(const int *fds, unsigned n, const char *name)
 {
         char text[64];
 
         if (!notify_is_service())
                 return 0;
         (void) snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-        return sd_pid_notify_with_fds(0, false, text, &fd, 1);
+        return sd_pid_notify_with_fds(0, false, text, fds, n);
 }
 
 int notify_unstore_fd(const char *name)
@@ -62,4 +62,14 @@ int notify_unstore_fd(const char *name)
         if (!notify_is_service())
                 return 0;
         return sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+int notify_barrier(uint64_t timeout_usec)
+{
+        int r;
+
+        if (!notify_is_service())
+                return 0;
+        r = sd_notify_barrier(false, timeout_usec);
+        return r < 0 ? r : 0;
 }

@@ -5,6 +5,7 @@
  * nothing. */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 
@@ -17,8 +18,10 @@ void notify_reloading(void);
 void notify_stopping(void);
 void notify_status(const char *format, ...) _printf_(1, 2);
 
-/* Puts fd into the store under that name, without polling it: a bound TCP socket that does not
- * listen polls as hung up, and PID 1 would drop it (FDPOLL=0). The store keeps a copy; fd stays
- * ours. */
-int notify_store_fd(int fd, const char *name);
+/* Puts fds into the store under one name, without polling them (FDPOLL=0): what is hung up, PID 1
+ * would drop. The store keeps copies. That it was sent says nothing of whether there is a store. */
+int notify_store_fds(const int *fds, unsigned n, const char *name);
 int notify_unstore_fd(const char *name);
+
+/* Waits until PID 1 has read all that was sent. -ETIMEDOUT. */
+int notify_barrier(uint64_t timeout_usec);

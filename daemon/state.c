@@ -221,6 +221,11 @@ static json_t *degraded_to_json(const Manager *m)
                             "the kernel may give declared ports to outgoing connections",
                             strerror(-reserve_error(m->reserve)));
         append_failed_holds(m, a);
+        if (notify_is_service() && park_problem(m->park))
+                append_text(a,
+                            "fd-store: sockets would be free for a moment when portreserved is "
+                            "restarted: %s",
+                            park_problem(m->park));
         if (m->generated_missing)
                 append_text(a, "generated-units: none for %s; run 'portreservectl reload'",
                             m->generated_missing);
