@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A root file system of a few programs and the libraries they need, packed for the kernel to unpack at boot."""
 
+import encodings
+import glob
+import modulefinder
 import os
 import re
 import shutil
 import subprocess
+import sys
 
 
 class Initramfs:
@@ -37,6 +41,22 @@ class Initramfs:
             match = re.search(r"(/\S+) \(0x", line)
             if match and not os.path.exists(os.path.join(self.folder, match.group(1).lstrip("/"))):
                 self.add(match.group(1), match.group(1))
+
+    def add_python(self, source, target):
+        """Copies a Python program, the interpreter that runs us and the modules that the program imports."""
+        self.add(source, target)
+        self.add_program(sys.executable, sys.executable)
+        finder = modulefinder.ModuleFinder()
+        finder.run_script(source)
+        finder.import_hook("encodings.idna")  # what socket imports by itself, for names of hosts
+        files = [m.__file__ for m in finder.modules.values() if m.__file__ and m.__name__ != "__main__"]
+        # What the interpreter itself starts with.
+        files += [os.path.join(os.path.dirname(os.__file__), "site.py"), *glob.glob(os.path.dirname(encodings.__file__) + "/*.py")]
+        for path in files:
+            if ".so" in path:
+                self.add_program(path, path)
+            else:
+                self.add(path, path)
 
     def pack(self, path):
         with open(path, "wb") as out:
