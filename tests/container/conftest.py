@@ -34,7 +34,10 @@ def trees():
     layer.chmod(0o755)
     try:
         debian.install(BUILD, layer)
-        shutil.copytree(HERE / "inside", layer / "opt/inside", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(HERE / "inside", layer / "opt/inside", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
+        for program in (BUILD / "tests/container").glob("inside-*"):
+            if program.is_file():
+                shutil.copy2(program, layer / "opt/inside" / program.name.removeprefix("inside-"))
         yield [layer, base]
     finally:
         shutil.rmtree(layer, ignore_errors=True)
