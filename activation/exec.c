@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
+#include "activation/arguments.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "kernel/bus-client.h"
@@ -177,52 +177,28 @@ static int inherit(const Sockets *s)
         return 0;
 }
 
-static void help(FILE *f)
-{
-        (void) fputs("portreserve-exec [--runtime-dir DIR] NAME -- COMMAND [ARGUMENT...]\n"
-                     "\n"
-                     "Opens the ports of a reservation to a command and becomes it. See "
-                     "portreserve-exec(1).\n"
-                     "\n"
-                     "  --runtime-dir DIR  where the daemon is (" RUNTIME_DIR_DEFAULT ")\n"
-                     "  -h, --help         this text\n"
-                     "      --version      the version\n",
-                     f);
-}
+static const char help[] =
+        "portreserve-exec [--runtime-dir DIR] NAME -- COMMAND [ARGUMENT...]\n"
+        "\n"
+        "Opens the ports of a reservation to a command and becomes it. See portreserve-exec(1).\n"
+        "\n"
+        "  --runtime-dir DIR  where the daemon is (" RUNTIME_DIR_DEFAULT ")\n"
+        "  -h, --help         this text\n"
+        "      --version      the version\n";
 
 int main(int argc, char *argv[])
 {
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                { "runtime-dir", required_argument, NULL, 'r' },
-                {},
-        };
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(sockets_done) Sockets sockets = {};
         const char *runtime_dir = RUNTIME_DIR_DEFAULT, *name;
-        int c, r;
+        int r;
 
-        /* "+": what comes after the name is the command's. */
-        while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0)
-                switch (c) {
-                case 'h':
-                        help(stdout);
-                        return EXIT_SUCCESS;
-                case 'V':
-                        (void) puts("portreserve-exec " PROJECT_VERSION);
-                        return EXIT_SUCCESS;
-                case 'r':
-                        runtime_dir = optarg;
-                        break;
-                default:
-                        return EXIT_USAGE;
-                }
-        if (argc - optind < 1) {
-                help(stderr);
-                return EXIT_USAGE;
-        }
+        r = arguments_parse(argc, argv, help, &runtime_dir);
+        if (r >= 0)
+                return r;
+        if (argc - optind < 1)
+                return arguments_usage(help, "the name of a reservation is needed");
         name = argv[optind++];
         if (optind < argc && strcmp(argv[optind], "--") == 0)
                 optind++;

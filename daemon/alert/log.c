@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
+
 static int level = LOG_INFO;
 static bool journal;
 
@@ -80,4 +82,39 @@ void log_line(int priority, const char *format, ...)
         if (fclose(f) == 0)
                 (void) !write(STDERR_FILENO, line, size); /* nobody is left to tell */
         errno = saved;
+}
+
+#define LIMIT_USEC  (10 * USEC_PER_SEC)
+#define LIMIT_LINES 10u
+
+void log_limited(LogLimit *l, int priority, const char *format, ...)
+{
+        _cleanup_(freep) char *text = NULL;
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+        unsigned suppressed;
+        va_list ap;
+        int r;
+
+        if (!log_wants(priority))
+                return;
+        if (l->begin == 0 || now - l->begin > LIMIT_USEC) {
+                l->begin = now;
+                l->n = 0;
+        }
+        if (l->n >= LIMIT_LINES) {
+                l->suppressed++;
+                return;
+        }
+        l->n++;
+        suppressed = l->suppressed;
+        l->suppressed = 0;
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return;
+        if (suppressed > 0)
+                log_line(priority, "%s (%u more not shown)", text, suppressed);
+        else
+                log_line(priority, "%s", text);
 }

@@ -5,6 +5,7 @@
  * error. Control characters are shown as \xNN: what was named by a stranger cannot forge a line. */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
 
 #include "base/cleanup.h"
@@ -20,6 +21,15 @@ void log_set_level(int priority);
 bool log_wants(int priority);
 
 void log_line(int priority, const char *format, ...) _printf_(2, 3);
+
+/* For what strangers can make us write as often as they like: ten lines in ten seconds; the next one
+ * then says how many there were. */
+typedef struct LogLimit {
+        uint64_t begin; /* of these ten seconds, CLOCK_MONOTONIC in microseconds */
+        unsigned n, suppressed;
+} LogLimit;
+
+void log_limited(LogLimit *l, int priority, const char *format, ...) _printf_(3, 4);
 
 #define log_debug(...)   log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)

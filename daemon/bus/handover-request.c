@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel/runtime.h"
 #include "model/reservation.h"
 
 int handover_request_parse(const char *request, size_t size, HandoverNames *ret)
@@ -15,9 +14,9 @@ int handover_request_parse(const char *request, size_t size, HandoverNames *ret)
 
         if (size == 0 || size > HANDOVER_MESSAGE_MAX || end[-1] != 0)
                 return -EBADMSG;
-        if (strcmp(p, "start") == 0)
-                names.start = true;
-        else if (strcmp(p, "stop") != 0)
+        names.release = strcmp(p, HANDOVER_RELEASE) == 0;
+        names.start = names.release || strcmp(p, HANDOVER_START) == 0;
+        if (!names.start && strcmp(p, HANDOVER_STOP) != 0)
                 return -EBADMSG;
 
         for (p += strlen(p) + 1; p < end; p += strlen(p) + 1) {

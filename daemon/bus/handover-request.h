@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The request of hand-over, taken apart (kernel/runtime.h: "start" or "stop", then names, each
- * ended by NUL). */
+/* The request of hand-over, taken apart (kernel/runtime.h). */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HANDOVER_NAMES_MAX 128u
+#include "kernel/runtime.h"
 
 typedef struct HandoverNames {
-        bool start;
+        bool start;   /* else stop */
+        bool release; /* a start by portrelease */
         size_t n;
         const char *names[HANDOVER_NAMES_MAX]; /* into the request */
 } HandoverNames;

@@ -2,9 +2,10 @@
 #pragma once
 
 /* The daemon's end of hand-over: RUNTIME/handover, SOCK_SEQPACKET, 0600, one request and one reply
- * a connection (kernel/runtime.h). At most 64 connections, 5 s each; uid 0 or the reservation's
+ * a connection (kernel/runtime.h). At most 64 connections, 16 of one process, 5 s each; uid 0 or the reservation's
  * User= by peer credentials; a peer in the cgroup of another unit is refused where that can be
- * read; default deny. Nothing here blocks for a peer. */
+ * read, and the request of one that has ended is dropped; default deny. What is refused is logged
+ * with who asked. Nothing here blocks for a peer. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -15,10 +16,11 @@
 typedef struct HandoverServer HandoverServer;
 
 typedef struct HandoverRequest {
-        bool start; /* else stop */
+        bool start;   /* else stop */
+        bool release; /* a start, asked for by portrelease */
         const char *name;
         uid_t uid;
-        pid_t pid;
+        pid_t pid;          /* 0: of a pid namespace that we do not see */
         const char *cgroup; /* of the peer, NULL: could not be read */
 } HandoverRequest;
 

@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -188,4 +191,29 @@ int process_exe(pid_t pid, char **ret)
                 return -ENOMEM;
         *ret = copy;
         return 0;
+}
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+int process_peer_pidfd(int connection, pid_t pid)
+{
+        int fd = -1;
+        socklen_t l = sizeof(fd);
+
+        if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &l) >= 0)
+                return fd;
+        if (errno != ENOPROTOOPT)
+                /* Reaped (EINVAL on some versions): there is nobody to have an fd of. */
+                return errno == EINVAL ? -ESRCH : -errno;
+        fd = (int) syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+        return fd < 0 ? -errno : fd;
+}
+
+bool process_has_ended(int pidfd)
+{
+        struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+        return poll(&p, 1, 0) > 0;
 }

@@ -4,6 +4,7 @@
 /* Processes: which one has a socket open, through /proc/PID/fd. Only what this process may read is
  * found. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,3 +18,11 @@ int process_has_inode(pid_t pid, uint32_t inode);
 
 /* /proc/PID/exe; " (deleted)" kept. malloc'ed, printable. -ENOENT (kernel threads too), -EACCES. */
 int process_exe(pid_t pid, char **ret);
+
+/* A pidfd of the process at the other end of an AF_UNIX connection, whose pid SO_PEERCRED gave: of
+ * that very process from Linux 6.5 on (SO_PEERPIDFD); before, of whoever has its pid by now. -ESRCH:
+ * it has ended. */
+int process_peer_pidfd(int connection, pid_t pid);
+
+/* Has the process ended? */
+bool process_has_ended(int pidfd);

@@ -20,9 +20,17 @@
 #define GENERATOR_DIR     "/run/systemd/generator"
 #define GENERATED_DROP_IN "50-portreserved.conf"
 
-/* The hand-over protocol: one request, one reply, then close. Request: "start" or "stop", then the
- * reservations' names, each ended by NUL. Reply: "ok" or "error TEXT" without NUL. */
+/* The hand-over protocol: one request, one reply, then close. Request: a verb, then the
+ * reservations' names, each ended by NUL. Reply: "ok" or "error TEXT" without NUL.
+ *
+ * "start" and "stop" are the service manager's word, from the owner's unit. "release" is portrelease's:
+ * a start that nobody may ever say the stop of, and that people may make by hand. Its error is
+ * "error STATUS TEXT", with the exit status that portreservectl(1) has for it. */
+#define HANDOVER_START       "start"
+#define HANDOVER_STOP        "stop"
+#define HANDOVER_RELEASE     "release"
 #define HANDOVER_MESSAGE_MAX 4096
+#define HANDOVER_NAMES_MAX   128
 
 /* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME,
  * which is removed when the daemon has stopped. Request: unit names, each ended by NUL, to start

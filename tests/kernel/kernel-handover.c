@@ -135,6 +135,13 @@ static void test_requests(void **state)
         ASK("start\0busy\0me\0denied",
             "error busy: somebody else has the port; denied: not the owner");
         ASK("stop\0me", "error me: Input/output error");
+        /* portrelease wants to know what to exit with: the first failure's status. */
+        ASK("release\0web", "ok");
+        ASK("release\0web\0absent\0busy",
+            "error 4 absent: no such reservation; busy: somebody else has the port");
+        ASK("release\0denied", "error 5 denied: not the owner");
+        ASK("release\0busy", "error 6 busy: somebody else has the port");
+        ASK("release\0idle", "error 1 idle: Input/output error");
 }
 
 static void test_malformed(void **state)
@@ -144,6 +151,7 @@ static void test_malformed(void **state)
         ask("start\0web", 9, "error malformed request");
         ASK("start", "error malformed request");
         ASK("begin\0web", "error malformed request");
+        ASK("release", "error malformed request");
         ASK("start\0../x", "error malformed request");
         memset(big, 'a', sizeof(big) - 1);
         memcpy(big, "start", 6);
@@ -179,6 +187,22 @@ static void test_restore(void **state)
         assert_true(settles());
 }
 
+/* Another process is served while this one has all the connections that one may have. */
+static void expect_others_served(void)
+{
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                ASK("start\0web", "ok");
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 static void test_silent_ones(void **state)
 {
         int fds[200];
@@ -186,8 +210,9 @@ static void test_silent_ones(void **state)
 
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 fds[i] = dial();
+        expect_others_served();
         for (unsigned i = 0; i < 10; i++) {
-                assert_true(count_fds() <= idle_fds + 64 + PASSING);
+                assert_true(count_fds() <= idle_fds + 2 * 16 + PASSING);
                 (void) usleep(20000);
         }
         /* Nobody speaks: all are hung up on, and who comes then is served. */
@@ -214,6 +239,79 @@ static void test_never_reads(void **state)
         assert_true(settles());
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 close(fds[i]);
+}
+
+static int send_fd(int socket, int fd)
+{
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        struct iovec iov = { .iov_base = (char *) "", .iov_len = 1 };
+        struct msghdr m = { .msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof(control) };
+
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        return sendmsg(socket, &m, 0) == 1 ? 0 : -errno;
+}
+
+static int receive_fd(int socket)
+{
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        char byte;
+        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+        struct msghdr m = { .msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof(control) };
+        int fd;
+
+        if (recvmsg(socket, &m, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&m))
+                return -1;
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+        return fd;
+}
+
+/* It asks and is gone, with a descriptor of the connection left in another process: not served, not
+ * answered. */
+static void test_asked_and_ended(void **state)
+{
+        struct pollfd p = { .events = POLLIN };
+        char reply[64];
+        int status;
+        pid_t pid;
+
+        for (unsigned i = 0; i < 20; i++) {
+                int pair[2];
+
+                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+                pid = fork();
+                assert_true(pid >= 0);
+                if (pid == 0) {
+                        int fd = dial();
+
+                        (void) send_fd(pair[1], fd);
+                        _exit(0);
+                }
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                p.fd = receive_fd(pair[0]);
+                assert_true(p.fd >= 0);
+                assert_true(send(p.fd, "start\0web", 10, MSG_NOSIGNAL) == 10 || errno == EPIPE);
+                assert_int_equal(poll(&p, 1, 20000), 1);
+                assert_true(recv(p.fd, reply, sizeof(reply), 0) <= 0);
+                close(p.fd);
+                close(pair[0]);
+                close(pair[1]);
+        }
+        assert_true(settles());
 }
 
 static void test_sends_fds(void **state)
@@ -245,7 +343,7 @@ int main(void)
                 cmocka_unit_test(test_requests),    cmocka_unit_test(test_malformed),
                 cmocka_unit_test(test_mode),        cmocka_unit_test(test_restore),
                 cmocka_unit_test(test_silent_ones), cmocka_unit_test(test_never_reads),
-                cmocka_unit_test(test_sends_fds),
+                cmocka_unit_test(test_sends_fds),   cmocka_unit_test(test_asked_and_ended),
         };
         int r;
 
