@@ -3,22 +3,26 @@
 #include "daemon/clients.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 
 #include "base/grow.h"
 #include "model/reservation.h"
 
-#define CLIENTS_MAX 1024u
+/* Users share one half, so that they cannot keep root out together. */
+#define CLIENTS_MAX       1024u
+#define CLIENTS_USERS_MAX 512u
+#define CLIENTS_UID_MAX   128u
 
-typedef struct Client {
+struct Client {
         Clients *clients;
         char reservation[RESERVATION_NAME_MAX + 1];
         uint64_t cgroup;
-        int fd;
+        uid_t uid;
+        int fd; /* a pidfd, Linux 5.3: readable when the process has ended */
         sd_event_source *source;
-} Client;
+};
 
 struct Clients {
         sd_event *event;
@@ -74,10 +78,9 @@ bool clients_has(const Clients *c, const char *reservation)
         return false;
 }
 
-static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+void clients_drop(Clients *c, Client *client)
 {
-        _cleanup_(client_freep) Client *gone = userdata;
-        Clients *c = gone->clients;
+        _cleanup_(client_freep) Client *gone = client;
 
         for (size_t i = 0; i < c->n; i++)
                 if (c->list[i] == gone) {
@@ -86,15 +89,35 @@ static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata
                 }
         c->ops->gone(gone->reservation, gone->cgroup, !clients_has(c, gone->reservation),
                      c->userdata);
+}
+
+static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+        Client *gone = userdata;
+
+        clients_drop(gone->clients, gone);
         return 0;
 }
 
-int clients_add(Clients *c, const char *reservation, pid_t pid, uint64_t cgroup)
+static bool has_room(const Clients *c, uid_t uid)
+{
+        unsigned same = 0, users = 0;
+
+        for (size_t i = 0; i < c->n; i++) {
+                same += c->list[i]->uid == uid;
+                users += c->list[i]->uid != 0;
+        }
+        return c->n < CLIENTS_MAX &&
+               (uid == 0 || (same < CLIENTS_UID_MAX && users < CLIENTS_USERS_MAX));
+}
+
+int clients_add(Clients *c, const char *reservation, uid_t uid, int pidfd, uint64_t cgroup,
+                Client **ret)
 {
         _cleanup_(client_freep) Client *new = NULL;
         int r;
 
-        if (c->n >= CLIENTS_MAX)
+        if (!has_room(c, uid))
                 return -EBUSY;
         if (!GROW(c->list, c->allocated, c->n + 1))
                 return -ENOMEM;
@@ -103,14 +126,14 @@ int clients_add(Clients *c, const char *reservation, pid_t pid, uint64_t cgroup)
                 return -ENOMEM;
         new->clients = c;
         new->cgroup = cgroup;
+        new->uid = uid;
         (void) snprintf(new->reservation, sizeof(new->reservation), "%s", reservation);
-        /* Linux 5.3; readable when the process has ended. */
-        new->fd = (int) syscall(SYS_pidfd_open, pid, 0);
+        new->fd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
         if (new->fd < 0)
                 return -errno;
         r = sd_event_add_io(c->event, &new->source, new->fd, EPOLLIN, on_pidfd, new);
         if (r < 0)
                 return r;
-        c->list[c->n++] = TAKE_PTR(new);
+        *ret = c->list[c->n++] = TAKE_PTR(new);
         return 0;
 }

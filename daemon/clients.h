@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 
+typedef struct Client Client;
 typedef struct Clients Clients;
 
 typedef struct ClientsOps {
@@ -26,6 +27,11 @@ DEFINE_CLEANUP(Clients, clients_free);
 /* Is the reservation open to any process? */
 bool clients_has(const Clients *c, const char *reservation);
 
-/* Follows pid, which is alive since it waits for our answer. -EBUSY: 1,024 are followed already;
- * -ESRCH: it has gone. */
-int clients_add(Clients *c, const char *reservation, pid_t pid, uint64_t cgroup);
+/* Follows the process of a pidfd, which is duplicated. *ret is for clients_drop(), and valid until the
+ * process has ended. -EBUSY: as many are followed already as may be: 1,024 in all, 512 of users other
+ * than root together, 128 of one of them. */
+int clients_add(Clients *c, const char *reservation, uid_t uid, int pidfd, uint64_t cgroup,
+                Client **ret);
+
+/* Follows it no longer, as if the process had ended: ops->gone() is called. */
+void clients_drop(Clients *c, Client *client);

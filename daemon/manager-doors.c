@@ -48,16 +48,33 @@ static bool on_bus_admits(uid_t uid, void *userdata)
         return false;
 }
 
-/* Is that the cgroup of another unit than the owner's? */
-static bool is_foreign_unit(const Reservation *r, const char *cgroup)
+/* Whose cgroup a request comes from. */
+typedef enum Asker {
+        ASKER_OWNER,    /* the owner's, or it cannot be told */
+        ASKER_INFORMAL, /* nobody's unit: a login session; or all is in one unit with us */
+        ASKER_FOREIGN,
+} Asker;
+
+/* Without systemd everybody may be in the cgroup of the unit that runs the container, as we are. */
+static bool is_our_unit(const char *unit)
+{
+        _cleanup_(freep) char *cgroup = NULL, *ours = NULL;
+
+        return !notify_is_service() && cgroup_of_pid(0, &cgroup) >= 0 &&
+               cgroup_path_unit(cgroup, &ours, NULL) >= 0 && strcmp(ours, unit) == 0;
+}
+
+static Asker judge_asker(const Reservation *r, const char *cgroup)
 {
         _cleanup_(freep) char *unit = NULL, *owner = NULL;
 
         if (!cgroup || cgroup_path_unit(cgroup, &unit, NULL) < 0)
-                return false;
-        if (!r->unit || unit_resolve_alias("", r->unit, &owner) < 0)
-                return true;
-        return strcmp(unit, owner) != 0;
+                return ASKER_OWNER;
+        if (r->unit && unit_resolve_alias("", r->unit, &owner) >= 0 && strcmp(unit, owner) == 0)
+                return ASKER_OWNER;
+        if (cgroup_path_is_login(cgroup) || is_our_unit(unit))
+                return ASKER_INFORMAL;
+        return ASKER_FOREIGN;
 }
 
 static bool is_owner_user(const Reservation *r, uid_t uid)
@@ -65,10 +82,15 @@ static bool is_owner_user(const Reservation *r, uid_t uid)
         return uid == 0 || (r->user && r->uid == uid);
 }
 
-/* May it be opened to a process of this user in this cgroup (NULL: could not be read)? */
-static bool may_hand_over(const Reservation *r, uid_t uid, const char *cgroup)
+/* The service manager's word comes from the owner's unit; portrelease is also run by hand. A process
+ * of a pid namespace that we do not see is no unit's. */
+static bool may_hand_over(const Reservation *r, const HandoverRequest *q, Asker asker)
 {
-        return is_owner_user(r, uid) && !(r->unit && is_foreign_unit(r, cgroup));
+        if (!is_owner_user(r, q->uid) || q->pid == 0)
+                return false;
+        if (!r->unit || asker == ASKER_OWNER)
+                return true;
+        return asker == ASKER_INFORMAL && (q->release || !notify_is_service());
 }
 
 static void deny(Manager *m, const Reservation *r, uid_t uid, pid_t pid, const char *cgroup)
@@ -94,25 +116,66 @@ static int open_holds(Manager *m, const Reservation *r)
         return n > 0 ? -EADDRINUSE : 0;
 }
 
-static int on_handover(const HandoverRequest *request, void *userdata)
+/* What was started by hand is in the cgroup that asked, and its sockets are the owner's. NULL: no
+ * longer. */
+static void lend_cgroup(Manager *m, const Reservation *r, const char *cgroup)
+{
+        Identify *identify = watch_identify(m->watch);
+        uint64_t id = 0, before;
+
+        /* In the root cgroup is everybody: that tells nothing. */
+        if (cgroup && strcmp(cgroup, "/") != 0)
+                (void) cgroup_map_id(identify_cgroups(identify), cgroup, &id);
+        before = owners_lend(m->owners, r->name, id);
+        if (before == id)
+                return;
+        if (before != 0)
+                (void) identify_remove_cgroup(identify, r->name, before);
+        if (id != 0 && identify_add_cgroup(identify, r->name, id) < 0)
+                (void) owners_lend(m->owners, r->name, 0);
+}
+
+void manager_owner_left(Manager *m, const Reservation *r)
+{
+        for (size_t i = 0; i < r->n_endpoints; i++)
+                for (unsigned port = r->endpoints[i].port; port <= r->endpoints[i].last; port++) {
+                        Hold *h = hold_set_find(m->holds, &r->endpoints[i], (uint16_t) port);
+
+                        if (h && (hold_state(h) == HOLD_STATE_SHARING ||
+                                  hold_state(h) == HOLD_STATE_IN_USE))
+                                return;
+                }
+        lend_cgroup(m, r, NULL);
+}
+
+static int on_handover(const HandoverRequest *q, void *userdata)
 {
         Manager *m = userdata;
         Reservation *r;
+        Asker asker;
+        bool by_hand;
         int k;
 
-        r = config_find(m->config, request->name);
+        r = config_find(m->config, q->name);
         if (!r)
                 return -ENOENT;
-        if (!may_hand_over(r, request->uid, request->cgroup)) {
-                deny(m, r, request->uid, request->pid, request->cgroup);
+        asker = judge_asker(r, q->cgroup);
+        if (!may_hand_over(r, q, asker)) {
+                deny(m, r, q->uid, q->pid, q->cgroup);
                 return -EPERM;
         }
-        if (!request->start)
+        if (!q->start)
                 return hold_set_owner_stopped(m->holds, r);
 
-        k = open_holds(m, r);
-        if (owners_started(m->owners, r->name, request->cgroup, k == -EADDRINUSE) < 0)
+        /* Whether anybody is left in a session says nothing of the server. */
+        by_hand = asker == ASKER_INFORMAL;
+        if (owners_started(m->owners, r->name, by_hand ? NULL : q->cgroup) < 0)
                 log_warning("%s: no memory to remember its owner", r->name);
+        lend_cgroup(m, r, by_hand ? q->cgroup : NULL);
+        k = open_holds(m, r);
+        /* What portrelease asks for need not be a unit's start; a unit's own start says so itself. */
+        if (!q->release)
+                owners_set_failed(m->owners, r->name, k == -EADDRINUSE);
         return k;
 }
 
@@ -160,7 +223,8 @@ fail:
         return -ENOMEM;
 }
 
-static int follow_client(Manager *m, const Reservation *r, pid_t pid, const char *cgroup)
+static int follow_client(Manager *m, const Reservation *r, const BusCaller *caller,
+                         const char *cgroup, Client **ret)
 {
         Identify *identify = watch_identify(m->watch);
         uint64_t id = 0;
@@ -169,59 +233,100 @@ static int follow_client(Manager *m, const Reservation *r, pid_t pid, const char
         /* In the root cgroup is everybody: that tells nothing. */
         if (cgroup && strcmp(cgroup, "/") != 0)
                 (void) cgroup_map_id(identify_cgroups(identify), cgroup, &id);
-        k = clients_add(m->clients, r->name, pid, id);
+        k = clients_add(m->clients, r->name, caller->uid, caller->pidfd, id, ret);
         if (k >= 0 && id != 0)
                 (void) identify_add_cgroup(identify, r->name, id);
         return k;
 }
 
-static int on_bus_open(const char *name, uid_t uid, pid_t pid, int **ret_fds, size_t *ret_n,
+/* What a command opened closes again, unless its unit, or another command, is there as well. */
+static void close_holds(Manager *m, const Reservation *r)
+{
+        if (manager_owner_alive(m, r) != TRI_YES)
+                (void) hold_set_owner_stopped(m->holds, r);
+        state_touch(m->state);
+}
+
+static int refuse_open(char **ret_error, int r, const char *why)
+{
+        *ret_error = strdup(why);
+        return r;
+}
+
+static int open_listening(Manager *m, const Reservation *r, int **ret_fds, size_t *ret_n,
+                          char ***ret_names, char **ret_error)
+{
+        int k;
+
+        if (notify_is_service())
+                return refuse_open(ret_error, -EPERM,
+                                   "systemd listens for it, and starts its service with the first "
+                                   "client");
+        /* One that could not be had at first may be free by now. */
+        k = open_holds(m, r);
+        if (k == -EADDRINUSE)
+                return refuse_open(ret_error, k,
+                                   "somebody else has one of its ports; 'portreservectl status' "
+                                   "names it");
+        if (k >= 0)
+                k = listening_fds(m, r, ret_fds, ret_n, ret_names);
+        if (k < 0)
+                return k;
+        if (*ret_n == 0) {
+                *ret_names = strv_free(*ret_names);
+                free(*ret_fds);
+                *ret_fds = NULL;
+                return refuse_open(ret_error, -EADDRNOTAVAIL,
+                                   "none of its addresses can be listened on; 'portreservectl "
+                                   "status' says why");
+        }
+        return 0;
+}
+
+static int on_bus_open(const char *name, const BusCaller *caller, int **ret_fds, size_t *ret_n,
                        char ***ret_names, char **ret_error, void *userdata)
 {
         _cleanup_(freep) char *cgroup = NULL;
         Manager *m = userdata;
+        Client *client = NULL;
         Reservation *r;
         int k;
 
+        (void) cgroup_of_pid(caller->pid, &cgroup);
         r = config_find(m->config, name);
         if (!r) {
-                *ret_error = strdup("no such reservation; 'portreservectl list' shows them");
-                return -ENOENT;
+                log_limited(&m->refused, LOG_WARNING,
+                            "No reservation '%.64s' to open, asked by pid %d, uid %u, cgroup %s",
+                            name, (int) caller->pid, (unsigned) caller->uid, cgroup ?: "unknown");
+                return refuse_open(ret_error, -ENOENT,
+                                   "no such reservation; 'portreservectl list' shows them");
         }
-        if (!is_owner_user(r, uid)) {
-                deny(m, r, uid, pid, NULL);
-                *ret_error = strdup("only root and the reservation's User= may open it");
-                return -EPERM;
+        if (!is_owner_user(r, caller->uid)) {
+                deny(m, r, caller->uid, caller->pid, cgroup);
+                return refuse_open(ret_error, -EPERM,
+                                   "only root and the reservation's User= may open it");
         }
-        if (r->hold == HOLD_LISTEN && notify_is_service()) {
-                *ret_error = strdup(
-                        "systemd listens for it, and starts its service with the first client");
-                return -EPERM;
+        if (r->hold == HOLD_LISTEN)
+                return open_listening(m, r, ret_fds, ret_n, ret_names, ret_error);
+
+        /* Followed first: nothing is opened that nobody would close. */
+        k = follow_client(m, r, caller, cgroup, &client);
+        if (k == -EBUSY) {
+                log_limited(&m->refused, LOG_WARNING,
+                            "%s: not opened to pid %d, uid %u: too many commands have reservations "
+                            "open",
+                            r->name, (int) caller->pid, (unsigned) caller->uid);
+                return refuse_open(ret_error, k, "too many commands have reservations open");
         }
-        k = listening_fds(m, r, ret_fds, ret_n, ret_names);
         if (k < 0)
                 return k;
-        if (r->hold == HOLD_LISTEN && *ret_n > 0)
-                return 0;
-
-        (void) cgroup_of_pid(pid, &cgroup);
         k = open_holds(m, r);
-        if (k >= 0)
-                k = follow_client(m, r, pid, cgroup);
+        if (k < 0)
+                clients_drop(m->clients, client); /* tells on_client_gone() */
         if (k == -EADDRINUSE)
-                *ret_error = strdup(
-                        "somebody else has one of its ports; 'portreservectl status' names it");
-        else if (k < 0)
-                *ret_error = strdup(strerror(-k));
-        if (k < 0) {
-                /* What did open closes again: nobody would tell us when the command has ended. */
-                if (!clients_has(m->clients, r->name))
-                        (void) hold_set_owner_stopped(m->holds, r);
-                *ret_names = strv_free(*ret_names);
-                free(*ret_fds);
-                *ret_fds = NULL;
-                *ret_n = 0;
-        }
+                return refuse_open(ret_error, k,
+                                   "somebody else has one of its ports; 'portreservectl status' "
+                                   "names it");
         return k;
 }
 
@@ -241,9 +346,8 @@ static void on_client_gone(const char *reservation, uint64_t cgroup, bool last, 
                 (void) identify_remove_cgroup(watch_identify(m->watch), reservation, cgroup);
         r = config_find(m->config, reservation);
         /* Its unit may run, or start just now, beside the command that has ended. */
-        if (r && last && manager_owner_alive(m, r) != TRI_YES)
-                (void) hold_set_owner_stopped(m->holds, r);
-        state_touch(m->state);
+        if (r && last)
+                close_holds(m, r);
 }
 
 const ClientsOps manager_clients_ops = { .gone = on_client_gone };

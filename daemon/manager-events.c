@@ -113,6 +113,7 @@ static void on_held_again(Manager *m, const HoldEvent *e)
 {
         int r;
 
+        manager_owner_left(m, e->reservation);
         if (!notify_is_service())
                 return;
         if (e->from == HOLD_STATE_PENDING) {

@@ -23,6 +23,9 @@ int manager_apply(Manager *m, Config *config);
 void manager_save_applied(Manager *m);
 /* Would all placeholders outlive us? Asks PID 1 where that is not known, and tells if not. */
 void manager_confirm_parked(Manager *m);
+/* One of its holds is exclusive again: what was remembered of an owner that was started by hand goes
+ * when all are. */
+void manager_owner_left(Manager *m, const Reservation *r);
 /* Has the owner any process: its unit, or a command of portreserve-exec? */
 Tristate manager_owner_alive(Manager *m, const Reservation *r);
 /* Path of a file in the runtime directory. */

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/alert/alert.h"
+#include "daemon/alert/log.h"
 #include "daemon/bus/bus.h"
 #include "daemon/bus/handover-server.h"
 #include "daemon/clients.h"
@@ -36,6 +37,7 @@ typedef struct Manager {
         PortSet listening_tcp; /* ports that PID 1's listener or the owner was seen on, for
                                   Hold=listen */
         PortSet listening_udp;
+        LogLimit refused;        /* lines about commands that were not given a port */
         unsigned held_told;      /* `held` events told since the last apply */
         char *generated_missing; /* reservations whose generated units are not there, or NULL */
         unsigned adopted;        /* sockets of our last run */

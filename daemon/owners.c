@@ -14,6 +14,7 @@
 typedef struct Owner {
         char reservation[RESERVATION_NAME_MAX + 1];
         char *cgroup;
+        uint64_t lent;   /* the id of a cgroup, 0: none */
         uint64_t failed; /* CLOCK_MONOTONIC in microseconds, 0: it did not */
 } Owner;
 
@@ -64,7 +65,7 @@ static Owner *find(const Owners *o, const char *reservation)
         return node ? *(Owner **) node : NULL;
 }
 
-int owners_started(Owners *o, const char *reservation, const char *cgroup, bool failed)
+int owners_started(Owners *o, const char *reservation, const char *cgroup)
 {
         Owner *owner = find(o, reservation);
         char *copy = NULL;
@@ -87,8 +88,25 @@ int owners_started(Owners *o, const char *reservation, const char *cgroup, bool 
         }
         free(owner->cgroup);
         owner->cgroup = copy;
-        owner->failed = failed ? now_usec(CLOCK_MONOTONIC) : 0;
         return 0;
+}
+
+void owners_set_failed(Owners *o, const char *reservation, bool failed)
+{
+        Owner *owner = find(o, reservation);
+
+        if (owner)
+                owner->failed = failed ? now_usec(CLOCK_MONOTONIC) : 0;
+}
+
+uint64_t owners_lend(Owners *o, const char *reservation, uint64_t cgroup)
+{
+        Owner *owner = find(o, reservation);
+        uint64_t before = owner ? owner->lent : cgroup;
+
+        if (owner)
+                owner->lent = cgroup;
+        return before;
 }
 
 bool owners_take_failed(Owners *o, const char *reservation, uint64_t within)

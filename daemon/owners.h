@@ -13,9 +13,16 @@ int owners_new(Owners **ret);
 Owners *owners_free(Owners *o);
 DEFINE_CLEANUP(Owners, owners_free);
 
-/* The owner starts, from this cgroup (NULL: not known). failed: it found its port taken, and is to
- * be started again when the port is claimed. -ENOMEM. */
-int owners_started(Owners *o, const char *reservation, const char *cgroup, bool failed);
+/* The owner starts, from this cgroup (NULL: not known). -ENOMEM. */
+int owners_started(Owners *o, const char *reservation, const char *cgroup);
+
+/* Did the start of its unit find the port taken? Then it is to be started again when the port is
+ * claimed. */
+void owners_set_failed(Owners *o, const char *reservation, bool failed);
+
+/* Sets the id of the cgroup that stands for the owner besides its unit, 0: none; returns the one
+ * before. Without an owner that was started nothing is set, and cgroup comes back. */
+uint64_t owners_lend(Owners *o, const char *reservation, uint64_t cgroup);
 
 /* The port is there now: did a start fail for it, no longer ago than within microseconds? Forgets that. */
 bool owners_take_failed(Owners *o, const char *reservation, uint64_t within);

@@ -28,6 +28,7 @@ struct Bus {
         sd_event_source *post, *tick;
         Peer *peers[PEERS_MAX];
         unsigned n_peers;
+        LogLimit refused;
 };
 
 /* Tends to all, frees those that are to be dropped; with admission also those whose user the
@@ -97,6 +98,11 @@ static void on_accept(int fd, const struct ucred *credentials, void *userdata)
         int r;
 
         if (!b->ops->admits(credentials->uid, b->userdata) || !has_room(b, credentials->uid)) {
+                log_limited(&b->refused, LOG_NOTICE, "Hung up on pid %d, uid %u at %s: %s",
+                            (int) credentials->pid, (unsigned) credentials->uid, RUNTIME_CONTROL,
+                            b->ops->admits(credentials->uid, b->userdata)
+                                    ? "too many connections"
+                                    : "neither root nor named by User=");
                 close(fd);
                 return;
         }

@@ -32,17 +32,23 @@
 
 typedef struct Bus Bus;
 
+/* Who calls, by what the kernel says of the connection. */
+typedef struct BusCaller {
+        uid_t uid;
+        pid_t pid; /* of another pid namespace: refused before anybody is asked */
+        int pidfd;
+} BusCaller;
+
 typedef struct BusOps {
         /* Asked by uid 0 and our own only. On failure -errno (-EINVAL, -EBADMSG: mistakes in the
          * configuration) and *ret_error a malloc'ed text. *ret_json malloc'ed. */
         int (*reload)(char **ret_json, char **ret_error, void *userdata);
         int (*state)(char **ret_json, void *userdata);
         bool (*admits)(uid_t uid, void *userdata);
-        /* Opens a reservation to a peer (uid and pid by SO_PEERCRED; pid 0: of another pid
-         * namespace, refused). The fds stay the daemon's, the message duplicates them; the array
-         * and the NULL-terminated names are the caller's to free. -ENOENT, -EPERM, -EADDRINUSE with
-         * *ret_error, a malloc'ed text. */
-        int (*open)(const char *name, uid_t uid, pid_t pid, int **ret_fds, size_t *ret_n,
+        /* Opens a reservation to the calling process. The fds stay the daemon's, the message
+         * duplicates them; the array and the NULL-terminated names are the caller's to free. -ENOENT,
+         * -EPERM, -EADDRINUSE with *ret_error, a malloc'ed text. */
+        int (*open)(const char *name, const BusCaller *caller, int **ret_fds, size_t *ret_n,
                     char ***ret_names, char **ret_error, void *userdata);
 } BusOps;
 

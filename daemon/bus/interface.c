@@ -110,7 +110,9 @@ static int method_open(sd_bus_message *m, void *userdata, sd_bus_error *error)
         _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) char *text = NULL;
         _cleanup_(freep) int *fds = NULL;
+        _cleanup_(closep) int pidfd = -1;
         Peer *p = userdata;
+        BusCaller caller;
         const char *name;
         size_t n = 0;
         int r;
@@ -121,8 +123,12 @@ static int method_open(sd_bus_message *m, void *userdata, sd_bus_error *error)
         /* Its life is what the opening lasts for, and it cannot be followed. */
         if (peer_pid(p) == 0)
                 return fail(error, ERROR_DENIED, -EPERM, "The caller is in another pid namespace");
-        r = answered(p, peer_ops(p)->open(name, peer_uid(p), peer_pid(p), &fds, &n, &names, &text,
-                                          peer_userdata(p)));
+        pidfd = peer_pidfd(p);
+        if (pidfd < 0)
+                return fail(error, ERROR_FAILED, pidfd, NULL);
+        caller = (BusCaller){ .uid = peer_uid(p), .pid = peer_pid(p), .pidfd = pidfd };
+        r = answered(p,
+                     peer_ops(p)->open(name, &caller, &fds, &n, &names, &text, peer_userdata(p)));
         if (r < 0)
                 return fail(error, open_error_name(r), r, text);
         if (n > OPEN_FDS_MAX)

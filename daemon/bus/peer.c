@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "daemon/bus/frame.h"
 #include "daemon/bus/interface.h"
+#include "kernel/process.h"
 
 #define AUTHENTICATE_USEC (5 * USEC_PER_SEC)
 #define STALL_USEC        (5 * USEC_PER_SEC) /* half a message, or a reply that nobody reads */
@@ -78,6 +79,11 @@ uid_t peer_uid(const Peer *p)
 pid_t peer_pid(const Peer *p)
 {
         return p->credentials.pid;
+}
+
+int peer_pidfd(const Peer *p)
+{
+        return process_peer_pidfd(p->fd, p->credentials.pid);
 }
 
 const BusOps *peer_ops(const Peer *p)

@@ -22,6 +22,7 @@ DEFINE_CLEANUP(Peer, peer_free);
 sd_bus *peer_bus(Peer *p);
 uid_t peer_uid(const Peer *p);
 pid_t peer_pid(const Peer *p); /* 0: of another pid namespace */
+int peer_pidfd(const Peer *p); /* a new one; -ESRCH: it has ended */
 const BusOps *peer_ops(const Peer *p);
 void *peer_userdata(const Peer *p);
 

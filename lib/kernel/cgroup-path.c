@@ -124,6 +124,20 @@ int cgroup_path_unit(const char *path, char **ret_unit, char **ret_user_unit)
         return 0;
 }
 
+/* logind's scope of a session: "session-1.scope", "session-c2.scope". */
+static bool is_session(const Component *c)
+{
+        return c->length > strlen("session-.scope") &&
+               memcmp(c->name, "session-", strlen("session-")) == 0 && has_suffix(c, ".scope");
+}
+
+bool cgroup_path_is_login(const char *path)
+{
+        Component c;
+
+        return find_unit(&path, &c) && (is_user_manager(&c) || is_session(&c));
+}
+
 bool cgroup_path_in_unit(const char *path, const char *unit)
 {
         Component c;

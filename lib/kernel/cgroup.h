@@ -41,6 +41,10 @@ int cgroup_map_id(CgroupMap *m, const char *path, uint64_t *ret);
  * ret_user_unit may be NULL. -ENXIO: no unit there. */
 int cgroup_path_unit(const char *path, char **ret_unit, char **ret_user_unit);
 
+/* Is it the cgroup of a login session, or of a user's own service manager: of programs that people
+ * start by hand? */
+bool cgroup_path_is_login(const char *path);
+
 /* Is path the unit's cgroup or below? Compares whole path components, unescaped. */
 bool cgroup_path_in_unit(const char *path, const char *unit);
 

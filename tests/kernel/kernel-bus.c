@@ -64,15 +64,17 @@ static bool serve_admits(uid_t uid, void *userdata)
 
 static int sockets[2];
 
-static int serve_open(const char *name, uid_t uid, pid_t pid, int **ret_fds, size_t *ret_n,
+static int serve_open(const char *name, const BusCaller *caller, int **ret_fds, size_t *ret_n,
                       char ***ret_names, char **ret_error, void *userdata)
 {
         if (strcmp(name, "absent") == 0) {
                 *ret_error = strdup("There is no reservation absent");
                 return -ENOENT;
         }
-        if (uid != 0)
+        if (caller->uid != 0)
                 return -EPERM;
+        if (caller->pidfd < 0)
+                return -EIO;
         if (strcmp(name, "busy") == 0)
                 return -EADDRINUSE;
         *ret_fds = calloc(2, sizeof(int));

@@ -91,6 +91,32 @@ static void test_path_unit(void **state)
         }
 }
 
+static void test_login(void **state)
+{
+        static const char *const yes[] = {
+                "/user.slice/user-0.slice/session-1.scope",
+                "/user.slice/user-1000.slice/session-c12.scope/below",
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/terminal.scope",
+        };
+        static const char *const no[] = {
+                "/",
+                "/user.slice",
+                "/system.slice/session-.scope",
+                "/system.slice/nginx.service",
+                "/system.slice/nginx.service/session-1.scope",
+                "/machine.slice/machine-x.scope/payload/user.slice/user-0.slice/session-1.scope",
+                "/system.slice/docker-0123.scope",
+                "/system.slice/session-1.service",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(yes); i++)
+                if (!cgroup_path_is_login(yes[i]))
+                        fail_msg("%s is one", yes[i]);
+        for (size_t i = 0; i < ELEMENTSOF(no); i++)
+                if (cgroup_path_is_login(no[i]))
+                        fail_msg("%s is none", no[i]);
+}
+
 static void test_in_unit(void **state)
 {
         static const struct {
@@ -305,9 +331,13 @@ static void test_map_bad_root(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_path_unit),           cmocka_unit_test(test_in_unit),
-                cmocka_unit_test(test_parse_proc),          cmocka_unit_test(test_map),
-                cmocka_unit_test(test_map_follows_changes), cmocka_unit_test(test_map_walks_seldom),
+                cmocka_unit_test(test_path_unit),
+                cmocka_unit_test(test_login),
+                cmocka_unit_test(test_in_unit),
+                cmocka_unit_test(test_parse_proc),
+                cmocka_unit_test(test_map),
+                cmocka_unit_test(test_map_follows_changes),
+                cmocka_unit_test(test_map_walks_seldom),
                 cmocka_unit_test(test_map_bad_root),
         };
 
