@@ -105,6 +105,11 @@ static void ask_starting(Hold *h)
                 t = hold_ask(h);
         if (tcp && t == TRI_UNKNOWN)
                 t = TRI_YES;
+        /* A port that was left to its owner: there is some socket, and only then it is tried, since
+         * a bind of ours may not get in the way of the owner's. */
+        if (h->fd < 0 && h->endpoint->protocol == IPPROTO_TCP && t == TRI_UNKNOWN &&
+            placeholder_has_listener(h->endpoint, h->port) == 1)
+                t = TRI_YES;
 
         now = now_usec(CLOCK_MONOTONIC);
         if (t == TRI_YES) {
