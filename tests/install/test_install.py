@@ -21,6 +21,7 @@ EXPECTED = {
         "usr/bin/portreservectl",
         "usr/libexec/portreserved/portreserved-act",
         "usr/libexec/portreserved/portreserved-handover",
+        "usr/sbin/portrelease",
         "usr/sbin/portreserved",
     ],
     0o644: [
@@ -33,6 +34,7 @@ EXPECTED = {
         "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/tmpfiles.d/portreserved.conf",
         "usr/share/doc/portreserved/examples/portreserved.conf",
+        "usr/share/man/man1/portrelease.1",
         "usr/share/man/man1/portreserve-exec.1",
         "usr/share/man/man1/portreservectl.1",
         "usr/share/man/man5/portreserved.conf.5",

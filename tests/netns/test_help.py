@@ -13,6 +13,7 @@ PAGES = {
     "portreserved": "portreserved.8",
     "portreservectl": "portreservectl.1",
     "portreserve-exec": "portreserve-exec.1",
+    "portrelease": "portrelease.1",
 }
 
 
