@@ -173,6 +173,13 @@ static Tristate on_hold_asks_owner(const Reservation *r, const Endpoint *e, uint
         return watch_owner_bound(m->watch, r, e, port);
 }
 
+static Tristate on_hold_asks_listened(const Endpoint *e, uint16_t port, void *userdata)
+{
+        Manager *m = userdata;
+
+        return watch_is_listened(m->watch, e, port);
+}
+
 static bool on_hold_clear_remains(const Reservation *r, const Endpoint *e, uint16_t port,
                                   void *userdata)
 {
@@ -219,6 +226,7 @@ static Tristate on_hold_asks_alive(const Reservation *r, void *userdata)
 const HoldOps manager_hold_ops = {
         .changed = on_hold_changed,
         .owner_bound = on_hold_asks_owner,
+        .listened = on_hold_asks_listened,
         .clear_remains = on_hold_clear_remains,
         .store = on_hold_store,
         .unstore = on_hold_unstore,

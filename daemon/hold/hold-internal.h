@@ -58,11 +58,12 @@ struct HoldSet {
 
 /* hold.c: getting a socket and giving it up */
 void hold_enter(Hold *h, HoldState to, int error);
-bool hold_makes_room(const Hold *h); /* ReuseAddress=no: the port is left to its owner */
-void hold_settle(Hold *h);           /* with a socket: to the state that its door says */
-int hold_try_bind(Hold *h);          /* BindResult or -errno */
-void hold_claim(Hold *h);            /* without one: tries to get it */
-void hold_leave(Hold *h);            /* the owner has gone: tries to be exclusive */
+bool hold_makes_room(const Hold *h);           /* ReuseAddress=no: the port is left to its owner */
+void hold_settle(Hold *h);                     /* with a socket: to the state that its door says */
+int hold_try_bind(Hold *h);                    /* BindResult or -errno */
+void hold_claim(Hold *h);                      /* without one: tries to get it */
+int hold_exclude(Hold *h, bool *ret_scrubbed); /* as placeholder_exclude(), remains or not */
+void hold_leave(Hold *h);                      /* the owner has gone: tries to be exclusive */
 void hold_begin_leaving(Hold *h);
 void hold_open(Hold *h); /* NONE to wherever it gets */
 /* The same with an adopted socket; consumes fd and name. */

@@ -9,12 +9,13 @@
 #include "daemon/hold/hold-internal.h"
 
 /* Asking whether the owner has bound: often at first, since the door is open until then. */
-#define ASK_FIRST    (20 * USEC_PER_MSEC)
+#define ASK_FIRST    (5 * USEC_PER_MSEC)
 #define ASK_FAST_FOR (1 * USEC_PER_SEC)
 #define ASK_MAX      (1 * USEC_PER_SEC)
 /* Seen bound: closed after this, not at once. A server that listens at two addresses binds them one
- * after the other. */
-#define ASK_SETTLE (100 * USEC_PER_MSEC)
+ * after the other; one that listens for IPv4 and for IPv6 most likely has them all. */
+#define ASK_SETTLE         (100 * USEC_PER_MSEC)
+#define ASK_SETTLE_COVERED (20 * USEC_PER_MSEC)
 /* Not seen: asked again before it counts as gone (a dump may miss one). ReuseAddress=always: a
  * reload closes and binds anew. */
 #define GONE_AFTER  (100 * USEC_PER_MSEC)
@@ -95,7 +96,7 @@ static bool given_up(Hold *h, uint64_t now)
 static void ask_starting(Hold *h)
 {
         bool tcp = h->fd >= 0 && h->endpoint->protocol == IPPROTO_TCP;
-        uint64_t now;
+        uint64_t now, settle = ASK_SETTLE;
         Tristate t = TRI_NO;
 
         /* For TCP bound is not enough, see placeholder.h. The kernel's word comes first: it costs a
@@ -115,10 +116,12 @@ static void ask_starting(Hold *h)
         if (t == TRI_YES) {
                 if (h->since == 0)
                         h->since = now;
-                if (now >= h->since + ASK_SETTLE)
+                if (tcp && placeholder_is_covered(h->endpoint, h->port) == 1)
+                        settle = ASK_SETTLE_COVERED;
+                if (now >= h->since + settle)
                         hold_owner_bound(h);
                 else
-                        hold_schedule(h, h->since + ASK_SETTLE);
+                        hold_schedule(h, MIN_OF(h->since + settle, now + ASK_SETTLE_COVERED));
                 return;
         }
 
@@ -158,7 +161,7 @@ static void ask_gone(Hold *h)
                 hold_schedule(h, 0);
                 if (h->state != HOLD_STATE_IN_USE || h->endpoint->protocol != IPPROTO_TCP)
                         return;
-                if (h->fd >= 0 && placeholder_exclude(h->fd, &scrubbed) == 0 && scrubbed)
+                if (h->fd >= 0 && hold_exclude(h, &scrubbed) == 0 && scrubbed)
                         hold_begin_leaving(h);
                 else if (h->fd < 0 && !hold_makes_room(h) && hold_try_bind(h) == BIND_OK)
                         hold_begin_leaving(h);
@@ -186,7 +189,7 @@ void hold_due(Hold *h)
         case HOLD_STATE_EXCLUSIVE:
                 hold_schedule(h, 0);
                 if (h->scrub_due)
-                        (void) placeholder_exclude(h->fd, &scrubbed);
+                        (void) hold_exclude(h, &scrubbed);
                 h->scrub_due = false;
                 break;
         case HOLD_STATE_SHARING:

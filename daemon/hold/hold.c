@@ -168,6 +168,30 @@ void hold_claim(Hold *h)
                    r == BIND_IN_USE ? -EADDRINUSE : (r == BIND_NO_ADDRESS ? -EADDRNOTAVAIL : r));
 }
 
+/* The door must not open again for the remains of the owner's connections: somebody would be waiting
+ * for that. */
+int hold_exclude(Hold *h, bool *ret_scrubbed)
+{
+        HoldSet *s = h->set;
+        Tristate listened = TRI_UNKNOWN;
+        int r;
+
+        r = placeholder_exclude(h->fd, ret_scrubbed);
+        if (r < 0 || *ret_scrubbed)
+                return r;
+        if (s->ops.listened)
+                listened = s->ops.listened(h->endpoint, h->port, s->userdata);
+        if (listened == TRI_YES)
+                return 0;
+        if (listened == TRI_NO) {
+                r = placeholder_scrub_beside(h->endpoint, h->port);
+                *ret_scrubbed = r == 0;
+                if (r != -EPERM)
+                        return r;
+        }
+        return placeholder_scrub_open(h->fd, ret_scrubbed);
+}
+
 /* The owner has gone: closes the door for good, or takes the port back. */
 void hold_leave(Hold *h)
 {
@@ -179,7 +203,7 @@ void hold_leave(Hold *h)
                 return;
         }
         h->tried = now_usec(CLOCK_MONOTONIC);
-        r = placeholder_exclude(h->fd, &scrubbed);
+        r = hold_exclude(h, &scrubbed);
         if (r == 0 && scrubbed && placeholder_probe(h->endpoint, h->port) != 0) {
                 hold_settle(h);
                 return;

@@ -62,6 +62,8 @@ typedef struct HoldOps {
          * slower. TRI_UNKNOWN: cannot tell; then the kernel is asked whether anybody listens. */
         Tristate (*owner_bound)(const Reservation *r, const Endpoint *e, uint16_t port,
                                 void *userdata);
+        /* Does anybody listen at an address that meets the endpoint's? May be NULL: cannot tell. */
+        Tristate (*listened)(const Endpoint *e, uint16_t port, void *userdata);
         /* A claim failed with EADDRINUSE. Destroys TIME_WAIT rows that stand in the way (whatever
          * Evict= says); true: try again now. */
         bool (*clear_remains)(const Reservation *r, const Endpoint *e, uint16_t port,

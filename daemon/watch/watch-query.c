@@ -72,6 +72,24 @@ Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, ui
         return dump_port(w, e, port, states, on_owner_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
 }
 
+static int on_listener_row(const Socket *s, void *userdata)
+{
+        Query *q = userdata;
+
+        if (endpoint_meets_address(q->endpoint, &s->local, s->v6only))
+                q->answer = TRI_YES;
+        return 0;
+}
+
+Tristate watch_is_listened(Watch *w, const Endpoint *e, uint16_t port)
+{
+        Query q = { .watch = w, .endpoint = e, .answer = TRI_NO };
+
+        return dump_port(w, e, port, SOCK_DIAG_STATE(SOCKET_LISTEN), on_listener_row, &q) < 0
+                       ? TRI_UNKNOWN
+                       : q.answer;
+}
+
 /* TIME_WAIT, or FIN_WAIT2 that no process has: the kernel keeps both in the same small socket. */
 static int on_remains_row(const Socket *s, void *userdata)
 {

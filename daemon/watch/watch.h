@@ -76,6 +76,9 @@ int watch_look(Watch *w);
 /* Has the owner of the reservation bound this port? A dump of that port alone. */
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port);
 
+/* Does anybody listen on this port at an address that meets the endpoint's? */
+Tristate watch_is_listened(Watch *w, const Endpoint *e, uint16_t port);
+
 /* Destroys TIME_WAIT rows (ours and everybody's) on that port at addresses that meet the
  * endpoint's. The number, or -errno. */
 int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port);

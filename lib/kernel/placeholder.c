@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -158,33 +159,48 @@ int placeholder_unshare(int fd)
 
 int placeholder_exclude(int fd, bool *ret_scrubbed)
 {
-        int r, k;
+        int r;
 
         r = placeholder_unshare(fd);
         if (r < 0)
                 return r;
-        *ret_scrubbed = true;
-        if (is_udp(fd))
-                return 0;
+        r = is_udp(fd) ? 0 : scrub(fd);
+        *ret_scrubbed = r == 0;
+        return r == -EADDRINUSE ? 0 : r;
+}
 
-        /* With the door closed first: nobody can slip in meanwhile. That listen() meets the remains
-         * of the owner's connections, though; only then with the door open for the few microseconds
-         * it takes. */
+int placeholder_scrub_open(int fd, bool *ret_scrubbed)
+{
+        int r, k;
+
+        r = placeholder_share(fd);
+        if (r < 0)
+                return r;
         r = scrub(fd);
-        if (r == -EADDRINUSE) {
-                r = placeholder_share(fd);
-                if (r < 0)
-                        return r;
-                r = scrub(fd);
-                k = placeholder_unshare(fd);
-                if (k < 0)
-                        return k;
-        }
-        if (r == -EADDRINUSE) {
-                *ret_scrubbed = false;
-                return 0;
-        }
-        return r;
+        k = placeholder_unshare(fd);
+        *ret_scrubbed = r == 0;
+        return k < 0 ? k : (r == -EADDRINUSE ? 0 : r);
+}
+
+int placeholder_scrub_beside(const Endpoint *e, uint16_t port)
+{
+        _cleanup_(closep) int fd = -1;
+        struct sockaddr_storage address;
+        socklen_t size;
+        int r;
+
+        fd = open_socket(e, port, &address, &size);
+        if (fd < 0)
+                return fd;
+        r = drop_all(fd);
+        if (r < 0)
+                return r;
+        r = set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+        if (r < 0)
+                return r;
+        if (bind(fd, (const struct sockaddr *) &address, size) < 0 || listen(fd, 0) < 0)
+                return -errno;
+        return 0;
 }
 
 /* Tries a bind beside ours and gives it up again. 1: refused, 0: it succeeded. */
@@ -221,6 +237,30 @@ int placeholder_has_listener(const Endpoint *e, uint16_t port)
         return try_bind(e, port, false);
 }
 
+/* Narrows the family of what has both; else the endpoint itself. */
+static Endpoint part_of(const Endpoint *e, int family)
+{
+        Endpoint part = *e;
+
+        if (is_dual_stack(e)) {
+                part.address = (Address){ .family = family };
+                part.v6only = family == AF_INET6;
+        }
+        return part;
+}
+
+int placeholder_is_covered(const Endpoint *e, uint16_t port)
+{
+        const Endpoint v4 = part_of(e, AF_INET), v6 = part_of(e, AF_INET6);
+        int r;
+
+        r = try_bind(&v4, port, false);
+        if (r != 1)
+                return r;
+        r = try_bind(&v6, port, false);
+        return r == -EAFNOSUPPORT ? 1 : r;
+}
+
 int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd)
 {
         _cleanup_(closep) int fd = -1;
@@ -239,6 +279,8 @@ int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd
 
         if (!sharing) {
                 r = placeholder_exclude(fd, &scrubbed);
+                if (r == 0 && !scrubbed)
+                        r = placeholder_scrub_open(fd, &scrubbed);
                 if (r < 0)
                         return r;
                 r = scrubbed ? placeholder_probe(e, port) : 0;

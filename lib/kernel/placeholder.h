@@ -48,10 +48,19 @@ int placeholder_share(int fd);
  * the memory. */
 int placeholder_unshare(int fd);
 
-/* To exclusive, when the owner has gone: scrub and clear. False in *ret_scrubbed: cleared, but a
- * listener is still there; call again when it has gone, until then a SO_REUSEPORT server of the
- * owner's uid could come back in. */
+/* To exclusive, when the owner has gone: clears and scrubs, with the door closed all the time. False
+ * in *ret_scrubbed: cleared, but listen() met somebody: a listener, or what remains of the owner's
+ * connections. Until a scrub, a SO_REUSEPORT server of the owner's uid could come back in. */
 int placeholder_exclude(int fd, bool *ret_scrubbed);
+
+/* The scrub where connections remain and nobody listens: by a second socket that is bound beside
+ * everything for a moment, which takes TCP_REPAIR and so CAP_NET_ADMIN (-EPERM without). Ours stays
+ * closed meanwhile. */
+int placeholder_scrub_beside(const Endpoint *e, uint16_t port);
+
+/* The same without that capability: opens the door for the few microseconds that it takes. False in
+ * *ret_scrubbed: somebody listens; call again when it has gone. */
+int placeholder_scrub_open(int fd, bool *ret_scrubbed);
 
 /* UDP over IPv6, once the owner has bound: another socket for the same port, behind the owner's in
  * the kernel's order, to take the place of ours (the caller closes that). For of two equal sockets
@@ -68,6 +77,9 @@ int placeholder_probe(const Endpoint *e, uint16_t port);
  * SO_REUSEADDR binds in: such a bind then fails for nothing but a listener. 1: yes, 0: no, -errno:
  * could not be tried. */
 int placeholder_has_listener(const Endpoint *e, uint16_t port);
+
+/* The same for each of the address families that the endpoint has. */
+int placeholder_is_covered(const Endpoint *e, uint16_t port);
 
 /* By what sock_diag(7) names it: cookie (0: kernel older than 4.12) and inode. */
 int placeholder_identity(int fd, uint64_t *ret_cookie, uint32_t *ret_inode);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/tcp.h>
 
 #include "thief.h"
 
@@ -182,6 +183,41 @@ static void scrub_beside_remains(void **state)
                 assert_int_equal(steal_as(0, IPPROTO_TCP, dual, PORT, flags), -EADDRINUSE);
 }
 
+/* A socket in TCP_REPAIR is bound, and listens, beside everything; the port then forgets what others
+ * allowed, though ours kept its door closed. And it lets nobody else in. */
+static void repair_scrubs_beside_remains(void **state)
+{
+        _cleanup_(closep) int ours = must_open(IPPROTO_TCP, dual, REUSEADDR);
+        _cleanup_(closep) int client = -1;
+        int owner, accepted, beside, on = TCP_REPAIR_ON;
+        struct sockaddr_storage ss;
+        socklen_t size;
+
+        assert_int_equal(seteuid(OTHER_UID), 0);
+        owner = must_open(IPPROTO_TCP, dual, BOTH);
+        assert_int_equal(seteuid(0), 0);
+        assert_int_equal(listen(owner, 1), 0);
+        client = connect_to(AF_INET, PORT);
+        accepted = accept(owner, NULL, NULL);
+        assert_true(accepted >= 0);
+        close(accepted);
+        close(owner);
+        set_flag(ours, SO_REUSEADDR, 0);
+        assert_int_equal(steal_as(OTHER_UID, IPPROTO_TCP, dual, PORT, BOTH), 0);
+
+        beside = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(beside >= 0);
+        assert_int_equal(setsockopt(beside, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)), 0);
+        size = place_address(dual, PORT, &ss);
+        assert_int_equal(bind(beside, (const struct sockaddr *) &ss, size), 0);
+        for (int flags = PLAIN; flags <= BOTH; flags++)
+                assert_int_equal(steal_as(OTHER_UID, IPPROTO_TCP, dual, PORT, flags), -EADDRINUSE);
+        assert_int_equal(listen(beside, 0), 0);
+        close(beside);
+        for (int flags = PLAIN; flags <= BOTH; flags++)
+                assert_int_equal(steal_as(OTHER_UID, IPPROTO_TCP, dual, PORT, flags), -EADDRINUSE);
+}
+
 static void no_placeholder_beside_a_listener(void **state)
 {
         _cleanup_(closep) int owner = must_open(IPPROTO_TCP, local, REUSEADDR);
@@ -234,6 +270,7 @@ int main(void)
                 cmocka_unit_test(open_door_shows_listeners),
                 cmocka_unit_test(scrub_is_refused_beside_a_listener),
                 cmocka_unit_test(scrub_beside_remains),
+                cmocka_unit_test(repair_scrubs_beside_remains),
                 cmocka_unit_test(no_placeholder_beside_a_listener),
                 cmocka_unit_test(clearing_beside_a_listener_breaks_nothing),
                 cmocka_unit_test(udp_order),

@@ -142,6 +142,17 @@ static void every_thief_in_every_state(void **state)
         print_message("%u thieves\n", n_thieves);
 }
 
+/* Not even by its uid can what the owner left be told from a stranger. */
+static void expect_owner_refused(int protocol, const Shape *s)
+{
+        for (size_t t = 0; t < ELEMENTSOF(places); t++)
+                if (place_meets(&places[t], s->place))
+                        for (int flags = PLAIN; flags <= BOTH; flags++)
+                                assert_int_equal(
+                                        steal_as(OWNER_UID, protocol, &places[t], PORT, flags),
+                                        -EADDRINUSE);
+}
+
 /* The owner's own uid may come back in while it runs (its other workers), nobody after it has
  * gone. */
 static void reuseport_owner(void **state)
@@ -164,12 +175,7 @@ static void reuseport_owner(void **state)
                         assert_int_equal(placeholder_exclude(fd, &scrubbed), 0);
                         assert_true(scrubbed);
                         expect(protocol, &shapes[i], ALL_REFUSED, "after SO_REUSEPORT");
-                        for (size_t t = 0; t < ELEMENTSOF(places); t++)
-                                if (place_meets(&places[t], shapes[i].place))
-                                        for (int flags = PLAIN; flags <= BOTH; flags++)
-                                                assert_int_equal(steal_as(OWNER_UID, protocol,
-                                                                          &places[t], PORT, flags),
-                                                                 -EADDRINUSE);
+                        expect_owner_refused(protocol, &shapes[i]);
                 }
 }
 
@@ -217,11 +223,13 @@ static void udp_steps_behind(void **state)
                 }
 }
 
-/* Beside the remains of the owner's connections: bound anew, and back to exclusive. */
+/* Beside the remains of the owner's connections: back to exclusive, scrubbed in both ways, and bound
+ * anew. */
 static void remains(void **state)
 {
         for (size_t i = 0; i < ELEMENTSOF(shapes); i++)
-                for (int wait = 0; wait < 2; wait++, round_number++) {
+                for (int k = 0; k < 4; k++, round_number++) {
+                        bool wait = k & 1, beside = k & 2;
                         Endpoint e = endpoint_of(IPPROTO_TCP, &shapes[i]);
                         int family = shapes[i].place->v4 ? AF_INET : AF_INET6;
                         _cleanup_(closep) int fd = -1, client = -1, again = -1;
@@ -229,7 +237,7 @@ static void remains(void **state)
                         int owner, accepted;
 
                         assert_int_equal(placeholder_bind(&e, PORT, true, &fd), BIND_OK);
-                        owner = owner_binds(IPPROTO_TCP, &shapes[i], 0, REUSEADDR);
+                        owner = owner_binds(IPPROTO_TCP, &shapes[i], OWNER_UID, BOTH);
                         assert_int_equal(placeholder_unshare(fd), 0);
                         client = connect_to(family, PORT);
                         assert_true(client >= 0);
@@ -244,8 +252,16 @@ static void remains(void **state)
                         }
 
                         assert_int_equal(placeholder_exclude(fd, &scrubbed), 0);
-                        assert_true(scrubbed);
+                        assert_false(scrubbed);
                         expect(IPPROTO_TCP, &shapes[i], ALL_REFUSED, "beside remains");
+                        if (beside)
+                                assert_int_equal(placeholder_scrub_beside(&e, PORT), 0);
+                        else {
+                                assert_int_equal(placeholder_scrub_open(fd, &scrubbed), 0);
+                                assert_true(scrubbed);
+                        }
+                        expect(IPPROTO_TCP, &shapes[i], ALL_REFUSED, "beside remains, scrubbed");
+                        expect_owner_refused(IPPROTO_TCP, &shapes[i]);
                         close(fd);
                         fd = -1;
                         assert_int_equal(placeholder_bind(&e, PORT, false, &again), BIND_OK);
@@ -253,9 +269,29 @@ static void remains(void **state)
 
                         /* And the owner's next run gets in. */
                         assert_int_equal(placeholder_share(again), 0);
-                        owner = owner_binds(IPPROTO_TCP, &shapes[i], 0, REUSEADDR);
+                        owner = owner_binds(IPPROTO_TCP, &shapes[i], OWNER_UID, BOTH);
                         close(owner);
                 }
+}
+
+/* A listener for one family of two leaves room for the other. */
+static void covered(void **state)
+{
+        for (size_t i = 0; i < ELEMENTSOF(shapes); i++, round_number++) {
+                Endpoint e = endpoint_of(IPPROTO_TCP, &shapes[i]);
+                _cleanup_(closep) int fd = -1, first = -1, second = -1;
+                bool both = shapes[i].place->v4 && shapes[i].place->v6;
+
+                assert_int_equal(placeholder_bind(&e, PORT, true, &fd), BIND_OK);
+                assert_int_equal(placeholder_is_covered(&e, PORT), 0);
+                first = owner_binds(IPPROTO_TCP, both ? &shapes[2] : &shapes[i], 0, REUSEADDR);
+                assert_int_equal(placeholder_has_listener(&e, PORT), 1);
+                assert_int_equal(placeholder_is_covered(&e, PORT), both ? 0 : 1);
+                if (both) {
+                        second = owner_binds(IPPROTO_TCP, &shapes[3], 0, REUSEADDR);
+                        assert_int_equal(placeholder_is_covered(&e, PORT), 1);
+                }
+        }
 }
 
 static void never_chosen(void **state)
@@ -450,6 +486,7 @@ int main(void)
                 cmocka_unit_test_setup(reuseport_owner, next_round),
                 cmocka_unit_test_setup(udp_steps_behind, next_round),
                 cmocka_unit_test_setup(remains, next_round),
+                cmocka_unit_test_setup(covered, next_round),
                 cmocka_unit_test_setup(never_chosen, next_round),
                 cmocka_unit_test_setup(clients_are_refused, next_round),
                 cmocka_unit_test_setup(datagrams_are_dropped, next_round),
