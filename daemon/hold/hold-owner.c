@@ -58,6 +58,18 @@ static void step_behind(Hold *h, bool sharing)
         (void) hold_register_fd(h, NULL);
 }
 
+/* Not where the owner listens at every address: nobody else can have come after it, and its further
+ * workers come in by SO_REUSEPORT. Without the capability it stays as it is. */
+static void close_behind_owner(Hold *h)
+{
+        bool tcp = h->endpoint->protocol == IPPROTO_TCP, room;
+
+        room = tcp && placeholder_is_covered(h->endpoint, h->port, true) == 0;
+        (void) placeholder_unshare(h->fd);
+        if (room)
+                (void) placeholder_forget_reuseport(h->endpoint, h->port);
+}
+
 /* The owner has bound (TCP: listens). */
 void hold_owner_bound(Hold *h)
 {
@@ -73,7 +85,7 @@ void hold_owner_bound(Hold *h)
                 return;
         }
         if (h->fd >= 0)
-                (void) placeholder_unshare(h->fd);
+                close_behind_owner(h);
         hold_enter(h, HOLD_STATE_IN_USE, 0);
 }
 
@@ -116,7 +128,7 @@ static void ask_starting(Hold *h)
         if (t == TRI_YES) {
                 if (h->since == 0)
                         h->since = now;
-                if (tcp && placeholder_is_covered(h->endpoint, h->port) == 1)
+                if (tcp && placeholder_is_covered(h->endpoint, h->port, false) == 1)
                         settle = ASK_SETTLE_COVERED;
                 if (now >= h->since + settle)
                         hold_owner_bound(h);

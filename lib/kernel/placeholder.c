@@ -182,7 +182,8 @@ int placeholder_scrub_open(int fd, bool *ret_scrubbed)
         return k < 0 ? k : (r == -EADDRINUSE ? 0 : r);
 }
 
-int placeholder_scrub_beside(const Endpoint *e, uint16_t port)
+/* Binds beside everything there is, as TCP_REPAIR does, and lets go again. */
+static int bind_beside(const Endpoint *e, uint16_t port, bool listens)
 {
         _cleanup_(closep) int fd = -1;
         struct sockaddr_storage address;
@@ -198,9 +199,20 @@ int placeholder_scrub_beside(const Endpoint *e, uint16_t port)
         r = set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
         if (r < 0)
                 return r;
-        if (bind(fd, (const struct sockaddr *) &address, size) < 0 || listen(fd, 0) < 0)
+        if (bind(fd, (const struct sockaddr *) &address, size) < 0 ||
+            (listens && listen(fd, 0) < 0))
                 return -errno;
         return 0;
+}
+
+int placeholder_scrub_beside(const Endpoint *e, uint16_t port)
+{
+        return bind_beside(e, port, true);
+}
+
+int placeholder_forget_reuseport(const Endpoint *e, uint16_t port)
+{
+        return bind_beside(e, port, false);
 }
 
 /* Tries a bind beside ours and gives it up again. 1: refused, 0: it succeeded. */
@@ -237,8 +249,9 @@ int placeholder_has_listener(const Endpoint *e, uint16_t port)
         return try_bind(e, port, false);
 }
 
-/* Narrows the family of what has both; else the endpoint itself. */
-static Endpoint part_of(const Endpoint *e, int family)
+/* An address of that family which the endpoint has; where it has all of them, all, or one that no
+ * host has (RFC 5737, RFC 3849). */
+static Endpoint part_of(const Endpoint *e, int family, bool single)
 {
         Endpoint part = *e;
 
@@ -246,12 +259,15 @@ static Endpoint part_of(const Endpoint *e, int family)
                 part.address = (Address){ .family = family };
                 part.v6only = family == AF_INET6;
         }
+        if (single && address_is_wildcard(&part.address))
+                (void) address_parse(part.address.family == AF_INET ? "192.0.2.1" : "2001:db8::1",
+                                     &part.address);
         return part;
 }
 
-int placeholder_is_covered(const Endpoint *e, uint16_t port)
+int placeholder_is_covered(const Endpoint *e, uint16_t port, bool wholly)
 {
-        const Endpoint v4 = part_of(e, AF_INET), v6 = part_of(e, AF_INET6);
+        const Endpoint v4 = part_of(e, AF_INET, wholly), v6 = part_of(e, AF_INET6, wholly);
         int r;
 
         r = try_bind(&v4, port, false);

@@ -58,7 +58,12 @@ int placeholder_exclude(int fd, bool *ret_scrubbed);
  * closed meanwhile. */
 int placeholder_scrub_beside(const Endpoint *e, uint16_t port);
 
-/* The same without that capability: opens the door for the few microseconds that it takes. False in
+/* After unshare, beside a server that listens: makes the port forget that a stranger was let in with
+ * SO_REUSEPORT, which would let its uid in again, door or not, where the server does not listen. In
+ * the same way, with the same errors. The server's own uid is forgotten too. */
+int placeholder_forget_reuseport(const Endpoint *e, uint16_t port);
+
+/* The scrub without that capability: opens the door for the few microseconds that it takes. False in
  * *ret_scrubbed: somebody listens; call again when it has gone. */
 int placeholder_scrub_open(int fd, bool *ret_scrubbed);
 
@@ -78,8 +83,8 @@ int placeholder_probe(const Endpoint *e, uint16_t port);
  * could not be tried. */
 int placeholder_has_listener(const Endpoint *e, uint16_t port);
 
-/* The same for each of the address families that the endpoint has. */
-int placeholder_is_covered(const Endpoint *e, uint16_t port);
+/* The same for each of the address families that the endpoint has; wholly: for each address. */
+int placeholder_is_covered(const Endpoint *e, uint16_t port, bool wholly);
 
 /* By what sock_diag(7) names it: cookie (0: kernel older than 4.12) and inode. */
 int placeholder_identity(int fd, uint64_t *ret_cookie, uint32_t *ret_inode);

@@ -274,7 +274,7 @@ static void remains(void **state)
                 }
 }
 
-/* A listener for one family of two leaves room for the other. */
+/* A listener for one family of two, or at one address, leaves room for others. */
 static void covered(void **state)
 {
         for (size_t i = 0; i < ELEMENTSOF(shapes); i++, round_number++) {
@@ -283,15 +283,36 @@ static void covered(void **state)
                 bool both = shapes[i].place->v4 && shapes[i].place->v6;
 
                 assert_int_equal(placeholder_bind(&e, PORT, true, &fd), BIND_OK);
-                assert_int_equal(placeholder_is_covered(&e, PORT), 0);
+                assert_int_equal(placeholder_is_covered(&e, PORT, false), 0);
                 first = owner_binds(IPPROTO_TCP, both ? &shapes[2] : &shapes[i], 0, REUSEADDR);
                 assert_int_equal(placeholder_has_listener(&e, PORT), 1);
-                assert_int_equal(placeholder_is_covered(&e, PORT), both ? 0 : 1);
+                assert_int_equal(placeholder_is_covered(&e, PORT, false), both ? 0 : 1);
+                assert_int_equal(placeholder_is_covered(&e, PORT, true), both ? 0 : 1);
                 if (both) {
                         second = owner_binds(IPPROTO_TCP, &shapes[3], 0, REUSEADDR);
-                        assert_int_equal(placeholder_is_covered(&e, PORT), 1);
+                        assert_int_equal(placeholder_is_covered(&e, PORT, false), 1);
+                        assert_int_equal(placeholder_is_covered(&e, PORT, true), 0);
+                        close(first);
+                        first = owner_binds(IPPROTO_TCP, &shapes[1], 0, REUSEADDR);
+                        assert_int_equal(placeholder_is_covered(&e, PORT, true), 1);
                 }
         }
+}
+
+/* Let in while the door was open, with both flags, beside a server for IPv4: kept out afterwards. */
+static void reuseport_thief_is_forgotten(void **state)
+{
+        Endpoint e = endpoint_of(IPPROTO_TCP, &shapes[0]);
+        _cleanup_(closep) int fd = -1, owner = -1;
+
+        assert_int_equal(placeholder_bind(&e, PORT, true, &fd), BIND_OK);
+        owner = owner_binds(IPPROTO_TCP, &shapes[1], 0, REUSEADDR);
+        assert_int_equal(steal_as(OTHER_UID, IPPROTO_TCP, &places[4], PORT, BOTH), 0);
+        assert_int_equal(placeholder_unshare(fd), 0);
+        assert_int_equal(steal_as(OTHER_UID, IPPROTO_TCP, &places[4], PORT, REUSEPORT), 0);
+        assert_int_equal(placeholder_forget_reuseport(&e, PORT), 0);
+        expect(IPPROTO_TCP, &shapes[0], ALL_REFUSED, "the thief has gone");
+        expect_served(IPPROTO_TCP, &shapes[1], owner);
 }
 
 static void never_chosen(void **state)
@@ -487,6 +508,7 @@ int main(void)
                 cmocka_unit_test_setup(udp_steps_behind, next_round),
                 cmocka_unit_test_setup(remains, next_round),
                 cmocka_unit_test_setup(covered, next_round),
+                cmocka_unit_test_setup(reuseport_thief_is_forgotten, next_round),
                 cmocka_unit_test_setup(never_chosen, next_round),
                 cmocka_unit_test_setup(clients_are_refused, next_round),
                 cmocka_unit_test_setup(datagrams_are_dropped, next_round),
