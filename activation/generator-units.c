@@ -10,6 +10,10 @@
 /* What one start of the helper is told of: its request has to fit into one message. */
 #define NAMES_MAX (HANDOVER_MESSAGE_MAX - 64)
 
+/* Where the helper is put in a root of its own: PID 1 mounts an empty, writable /run there, while
+ * the rest may be read-only, or somebody's who wants no traces of us in it. */
+#define HELPER_INSIDE "/run/portreserved-handover"
+
 /* PID 1 expands '%' in nearly every value. */
 static void put_escaped(const char *s, FILE *f)
 {
@@ -102,13 +106,14 @@ void generator_socket_unit(const Reservation *r, const char *service, FILE *f)
 }
 
 /* One line for as many names as fit into a request. */
-static void put_commands(const GeneratorDropIn *d, const char *key, const char *verb, FILE *f)
+static void put_commands(const GeneratorDropIn *d, const char *helper, const char *key,
+                         const char *verb, FILE *f)
 {
         for (size_t i = 0; i < d->n_names;) {
                 size_t used = 0;
 
                 fprintf(f, "%s=-+", key);
-                put_word(d->helper, true, f);
+                put_word(helper, true, f);
                 fprintf(f, " %s", verb);
                 do {
                         used += strlen(d->names[i]) + 1;
@@ -119,17 +124,27 @@ static void put_commands(const GeneratorDropIn *d, const char *key, const char *
         }
 }
 
+/* With "-": what is not there must not keep the unit from starting. */
+static void put_bind(const char *source, const char *destination, FILE *f)
+{
+        fputs("BindReadOnlyPaths=-", f);
+        put_word(source, false, f);
+        if (destination)
+                fprintf(f, ":%s", destination);
+        fputc('\n', f);
+}
+
 void generator_drop_in(const GeneratorDropIn *d, FILE *f)
 {
+        const char *helper = d->view.own_root ? HELPER_INSIDE : d->helper;
+
         put_header(NULL, 0, f);
-        fputs("[Unit]\nAfter=portreserved.service\n\n[Service]\n", f);
-        put_commands(d, "ExecStartPre", "start", f);
-        put_commands(d, "ExecStopPost", "stop", f);
-        if (d->runtime) {
-                fputs("BindReadOnlyPaths=", f);
-                put_word(d->helper, false, f);
-                fputc(' ', f);
-                put_word(d->runtime, false, f);
-                fputc('\n', f);
-        }
+        fprintf(f, "[Unit]\nAfter=portreserved.service\n\n[%s]\n",
+                d->socket ? "Socket" : "Service");
+        put_commands(d, helper, "ExecStartPre", "start", f);
+        put_commands(d, helper, "ExecStopPost", "stop", f);
+        if (d->view.own_root || d->view.hides_helper)
+                put_bind(d->helper, d->view.own_root ? HELPER_INSIDE : NULL, f);
+        if (d->view.own_root || d->view.hides_runtime)
+                put_bind(d->runtime, NULL, f);
 }

@@ -5,18 +5,18 @@
 
 #include <stdio.h>
 
+#include "activation/generator-view.h"
 #include "model/config.h"
 
 /* portreserved-NAME.socket of a Hold=listen reservation; service is the owner's canonical name. */
 void generator_socket_unit(const Reservation *r, const char *service, FILE *f);
 
 typedef struct GeneratorDropIn {
-        const char *unit;         /* canonical */
+        bool socket;              /* for a .socket unit, else for a service */
         const char *const *names; /* the reservations that the unit owns */
         size_t n_names;
-        const char *helper;  /* path of portreserved-handover */
-        const char *runtime; /* made visible, with the helper, inside the unit's own root directory;
-                                NULL: it has none */
+        const char *helper, *runtime; /* portreserved-handover, and where the daemon is asked */
+        GeneratorView view;           /* of the unit */
 } GeneratorDropIn;
 
 /* UNIT.d/50-portreserved.conf of an owner of Hold=bound reservations. */

@@ -5,7 +5,8 @@
  * Hold=bound need of PID 1:
  *
  *   portreserved-NAME.socket         for each listen reservation, wanted by sockets.target
- *   UNIT.d/50-portreserved.conf      for each owner of bound reservations
+ *   UNIT.d/50-portreserved.conf      for each owner of bound reservations, and for its .socket units
+ *                                    that listen there
  *
  * What runs is what was last applied: where the daemon has left applied.conf, that is read and not
  * /etc, so that anybody's daemon-reload in the middle of an edit changes nothing. Mistakes cost
@@ -23,8 +24,9 @@
 #include "activation/generator-units.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/parse.h"
+#include "base/grow.h"
 #include "kernel/config-file.h"
+#include "kernel/config-units.h"
 #include "kernel/runtime.h"
 #include "kernel/unit-file.h"
 
@@ -33,6 +35,7 @@ typedef struct Generator {
         const char *root;
         const char *runtime;
         const char *helper;
+        UnitSockets sockets; /* of the host */
         FILE *log;
         bool failed;
 } Generator;
@@ -68,64 +71,6 @@ static FILE *open_log(void)
                 return stderr;
         f = fopen("/dev/kmsg", "we");
         return f ? f : stderr;
-}
-
-/* A unit that PID 1 orders before portreserved.service can be: its start would wait for what waits
- * for it. */
-static bool is_too_early(Generator *g, const char *unit)
-{
-        static const char *const ours[] = { "portreserved.service", "portreserved-list.service",
-                                            "portreserved-act.service" };
-        static const char *const early[] = {
-                "local-fs-pre.target",
-                "local-fs.target",
-                "swap.target",
-                "sysinit.target",
-                "systemd-sysctl.service",
-                "systemd-sysusers.service",
-                "systemd-udevd.service",
-                "systemd-journald.service",
-                "cryptsetup.target",
-                "cryptsetup-pre.target",
-                "systemd-remount-fs.service",
-        };
-        _cleanup_(freep) char *dependencies = NULL, *before = NULL;
-        char *state = NULL;
-        bool no_defaults;
-
-        for (size_t i = 0; i < ELEMENTSOF(ours); i++)
-                if (strcmp(unit, ours[i]) == 0)
-                        return true;
-        for (size_t i = 0; i < ELEMENTSOF(early); i++)
-                if (strcmp(unit, early[i]) == 0)
-                        return true;
-
-        if (unit_get(g->root, unit, "Unit", "DefaultDependencies", &dependencies) < 0 ||
-            !dependencies || parse_bool(dependencies, &no_defaults) < 0 || no_defaults)
-                return false;
-        if (unit_get_list(g->root, unit, "Unit", "Before", &before) < 0 || !before)
-                return false;
-        for (char *word = strtok_r(before, " \t", &state); word;
-             word = strtok_r(NULL, " \t", &state))
-                for (size_t i = 0; i < ELEMENTSOF(early); i++)
-                        if (strcmp(word, early[i]) == 0)
-                                return true;
-        return false;
-}
-
-/* Has it a root directory of its own, where the helper is not? */
-static bool has_own_root(Generator *g, const char *unit)
-{
-        static const char *const keys[] = { "RootDirectory", "RootImage" };
-
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
-                _cleanup_(freep) char *value = NULL;
-
-                if (unit_get(g->root, unit, "Service", keys[i], &value) >= 0 && value &&
-                    strcmp(value, "/") != 0)
-                        return true;
-        }
-        return false;
 }
 
 static int make_folder(Generator *g, const char *name, char path[static PATH_MAX])
@@ -183,11 +128,8 @@ static int write_socket(Generator *g, const Reservation *r)
         int k;
 
         k = unit_resolve_alias(g->root, r->unit, &service);
-        if (k < 0) {
-                complain(g, "[%s]: %s cannot be resolved: %s; correct its links", r->name, r->unit,
-                         strerror(-k));
+        if (k < 0)
                 return k;
-        }
         reservation_socket_unit(r, unit);
         k = path_join(path, sizeof(path), g->target, unit);
         if (k < 0)
@@ -210,30 +152,36 @@ static int write_socket(Generator *g, const Reservation *r)
         return write_want(g, "portreserved.service.wants", unit);
 }
 
+/* Of a service; sockets have no root of their own but the host's. */
+static int read_view(const Generator *g, const char *unit, GeneratorView *ret)
+{
+        _cleanup_(unit_file_freep) UnitFile *u = NULL;
+        int k;
+
+        k = unit_file_load(g->root, unit, &u);
+        if (k < 0)
+                return k == -ENOENT ? 0 : k;
+        return generator_view_read(u, g->helper, g->runtime, ret);
+}
+
 static int write_drop_in(Generator *g, const Owned *owned, size_t n)
 {
         _cleanup_(freep) const char **names = NULL;
-        GeneratorDropIn d = { .unit = owned->unit, .n_names = n, .helper = g->helper };
+        GeneratorDropIn d = { .n_names = n, .helper = g->helper, .runtime = g->runtime };
         char folder_name[NAME_MAX + 1], folder[PATH_MAX], path[PATH_MAX];
         FILE *f;
         int k;
 
-        if (is_too_early(g, owned->unit)) {
-                complain(g,
-                         "%s:%u: %s starts before portreserved can, so that Hold=bound of [%s] "
-                         "cannot be handed to it; write Hold=none or Hold=shared",
-                         owned->reservation->file, owned->reservation->line, owned->unit,
-                         owned->reservation->name);
-                return 0;
-        }
         names = calloc(n, sizeof(*names));
         if (!names)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++)
                 names[i] = owned[i].reservation->name;
         d.names = names;
-        if (has_own_root(g, owned->unit))
-                d.runtime = g->runtime;
+        d.socket = unit_name_has_suffix(owned->unit, ".socket");
+        k = d.socket ? 0 : read_view(g, owned->unit, &d.view);
+        if (k < 0)
+                return k;
 
         if ((size_t) snprintf(folder_name, sizeof(folder_name), "%s.d", owned->unit) >=
             sizeof(folder_name))
@@ -261,37 +209,66 @@ static int compare(const void *a, const void *b)
         return k ? k : strcmp(x->reservation->name, y->reservation->name);
 }
 
+typedef struct OwnedList {
+        Owned *items;
+        size_t n, n_allocated;
+} OwnedList;
+
+static void owned_list_done(OwnedList *l)
+{
+        for (size_t i = 0; i < l->n; i++)
+                free(l->items[i].unit);
+        free(l->items);
+}
+
+static int owned_list_add(OwnedList *l, char *consume_unit, const Reservation *r)
+{
+        if (!consume_unit || !GROW(l->items, l->n_allocated, l->n + 1)) {
+                free(consume_unit);
+                return -ENOMEM;
+        }
+        l->items[l->n++] = (Owned){ .unit = consume_unit, .reservation = r };
+        return 0;
+}
+
+/* The service, and the .socket units that listen for it on a port of the reservation: those bind it
+ * before their service does. */
+static int add_owners(Generator *g, const Reservation *r, OwnedList *l)
+{
+        _cleanup_(freep) char *service = NULL;
+        int k;
+
+        k = unit_resolve_alias(g->root, r->unit, &service);
+        for (size_t i = 0; i < g->sockets.n && k >= 0; i++) {
+                const UnitSocket *s = &g->sockets.items[i];
+                _cleanup_(unit_value_done) UnitValue where = { 0 };
+
+                if (strcmp(s->service, service) != 0)
+                        continue;
+                k = unit_socket_meets(s, r, &where);
+                if (k > 0)
+                        k = owned_list_add(l, strdup(unit_file_name(s->file)), r);
+        }
+        return k < 0 ? k : owned_list_add(l, TAKE_PTR(service), r);
+}
+
 static int write_drop_ins(Generator *g, const Config *c)
 {
-        Owned *owned;
-        size_t n = 0;
-        int k = 0;
+        _cleanup_(owned_list_done) OwnedList owned = { 0 };
 
-        owned = calloc(c->n_reservations + 1, sizeof(*owned));
-        if (!owned)
-                return -ENOMEM;
-        CONFIG_FOREACH_RESERVATION(c, r) {
-                if (r->hold != HOLD_BOUND || !r->unit)
-                        continue;
-                k = unit_resolve_alias(g->root, r->unit, &owned[n].unit);
-                if (k < 0) {
-                        complain(g, "[%s]: %s cannot be resolved: %s; correct its links", r->name,
-                                 r->unit, strerror(-k));
-                        g->failed = true;
-                        continue;
-                }
-                owned[n++].reservation = r;
-        }
-        qsort(owned, n, sizeof(*owned), compare);
-        for (size_t i = 0, end; i < n; i = end) {
-                for (end = i + 1; end < n && strcmp(owned[end].unit, owned[i].unit) == 0; end++)
+        CONFIG_FOREACH_RESERVATION(c, r)
+                if (r->hold == HOLD_BOUND && r->unit && add_owners(g, r, &owned) < 0)
+                        return -ENOMEM;
+        if (owned.n > 0)
+                qsort(owned.items, owned.n, sizeof(owned.items[0]), compare);
+        for (size_t i = 0, end; i < owned.n; i = end) {
+                for (end = i + 1;
+                     end < owned.n && strcmp(owned.items[end].unit, owned.items[i].unit) == 0;
+                     end++)
                         ;
-                if (write_drop_in(g, &owned[i], end - i) < 0)
+                if (write_drop_in(g, &owned.items[i], end - i) < 0)
                         g->failed = true;
         }
-        for (size_t i = 0; i < n; i++)
-                free(owned[i].unit);
-        free(owned);
         return 0;
 }
 
@@ -311,6 +288,7 @@ static int load(Generator *g, const char *main, Config **ret)
 static int run(Generator *g, const char *main)
 {
         _cleanup_(config_freep) Config *c = NULL;
+        size_t n_errors;
         int k;
 
         k = load(g, main, &c);
@@ -322,6 +300,17 @@ static int run(Generator *g, const char *main)
                 complain(g, "%s:%u: %s%s", c->errors[0].file, c->errors[0].line,
                          c->errors[0].message,
                          c->n_errors > 1 ? " (and more: portreserved --check names all)" : "");
+        n_errors = c->n_errors;
+        k = unit_sockets_load(g->root, &g->sockets);
+        if (k >= 0)
+                k = config_check_units(c, g->root, &g->sockets);
+        if (k < 0) {
+                complain(g, "cannot read the unit files: %s", strerror(-k));
+                return k;
+        }
+        for (size_t i = n_errors; i < c->n_errors; i++)
+                complain(g, "%s:%u: %s", c->errors[i].file, c->errors[i].line,
+                         c->errors[i].message);
         CONFIG_FOREACH_RESERVATION(c, r)
                 if (r->hold == HOLD_LISTEN && r->unit && write_socket(g, r) < 0)
                         g->failed = true;
@@ -352,7 +341,7 @@ int main(int argc, char *argv[])
         };
         Generator g = { .root = "", .runtime = RUNTIME_DIR_DEFAULT, .helper = HANDOVER_PATH };
         const char *main_file = NULL;
-        int o;
+        int o, k;
 
         while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (o) {
@@ -379,5 +368,7 @@ int main(int argc, char *argv[])
         g.target = argv[optind];
         g.log = open_log();
         umask(0022);
-        return run(&g, main_file) < 0 ? 1 : 0;
+        k = run(&g, main_file);
+        unit_sockets_done(&g.sockets);
+        return k < 0 ? 1 : 0;
 }

@@ -8,6 +8,7 @@
 #include "base/printable.h"
 #include "ctl/output.h"
 #include "kernel/config-file.h"
+#include "kernel/config-units.h"
 #include "kernel/runtime.h"
 #include "model/json.h"
 
@@ -24,6 +25,8 @@ Exit verb_check(const Ctl *c, char **args)
         r = config_load(&paths, &config);
         if (r == -ENOENT)
                 return fail(c, EXIT_NOT_FOUND, "%s: there is no such file", paths.main);
+        if (r >= 0)
+                r = config_check_host(config);
         if (r < 0)
                 return fail(c, EXIT_FAILED, "%s: %s", paths.main ?: CONFIG_FILE_DEFAULT,
                             strerror(-r));

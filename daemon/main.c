@@ -12,6 +12,7 @@
 #include "daemon/alert/log.h"
 #include "daemon/manager.h"
 #include "kernel/config-file.h"
+#include "kernel/config-units.h"
 #include "kernel/kernel-list.h"
 #include "kernel/runtime.h"
 
@@ -56,6 +57,8 @@ static int check(const char *file)
         int r;
 
         r = config_load(&(ConfigPaths){ .main = file, .root = "" }, &config);
+        if (r >= 0)
+                r = config_check_host(config);
         if (r < 0) {
                 fprintf(stderr, "%s: %s\n", file ?: CONFIG_FILE_DEFAULT, strerror(-r));
                 return EXIT_FAILURE;

@@ -14,6 +14,7 @@
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
 #include "kernel/config-file.h"
+#include "kernel/config-units.h"
 #include "kernel/kernel-list.h"
 #include "kernel/runtime.h"
 
@@ -154,6 +155,21 @@ static void log_loaded(const Manager *m)
                  PLURAL(held), pending);
 }
 
+/* Of units PID 1 has to be there to say anything. */
+static int load_config(const Manager *m, Config **ret)
+{
+        _cleanup_(config_freep) Config *c = NULL;
+        int r;
+
+        r = config_load(&(ConfigPaths){ .main = m->options.config, .root = "" }, &c);
+        if (r >= 0 && notify_is_service())
+                r = config_check_host(c);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
 int manager_load(Manager *m)
 {
         _cleanup_(config_freep) Config *c = NULL;
@@ -169,7 +185,7 @@ int manager_load(Manager *m)
                          "the configuration again",
                          path);
         else
-                r = config_load(&(ConfigPaths){ .main = m->options.config, .root = "" }, &c);
+                r = load_config(m, &c);
         if (r < 0) {
                 log_error("Cannot read %s: %s", m->options.config ?: CONFIG_FILE_DEFAULT,
                           strerror(-r));
@@ -207,7 +223,7 @@ static int reload(Manager *m, char **ret_error)
         PortSet ports;
         int r;
 
-        r = config_load(&(ConfigPaths){ .main = m->options.config, .root = "" }, &c);
+        r = load_config(m, &c);
         if (r < 0) {
                 if (asprintf(ret_error, "%s: %s", m->options.config ?: CONFIG_FILE_DEFAULT,
                              strerror(-r)) < 0)

@@ -2,7 +2,6 @@
 
 #include "kernel/config-file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,9 +9,9 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/grow.h"
 #include "kernel/config-read.h"
 #include "kernel/config-text.h"
+#include "kernel/drop-ins.h"
 #include "kernel/names.h"
 #include "kernel/portreserve.h"
 
@@ -32,85 +31,30 @@ static int read_file(Config *c, const char *path, const char *what, int flags)
         return k > 0 ? config_text_read(c, what, text, size) : k;
 }
 
-/* A drop-in to read: name decides order and what overrides what. */
-typedef struct DropIn {
-        char *name;
-        char *path;
-        unsigned rank;
-} DropIn;
+/* A folder that cannot be read is a mistake, one that is not there is none. */
+static int collect(Config *c, const char *folder, DropIns *d)
+{
+        int k = drop_ins_collect(d, folder);
 
-typedef struct DropIns {
-        DropIn *items;
-        size_t n, n_allocated;
-} DropIns;
+        if (k >= 0 || k == -ENOENT || k == -ENOTDIR)
+                return 0;
+        if (k == -ENOMEM)
+                return k;
+        return config_error(c, folder, 0, "cannot be read: %s; correct its permissions",
+                            strerror(-k));
+}
 
-static void drop_ins_deinit(DropIns *d)
+/* An empty file and a link to /dev/null mask by having nothing in them. */
+static int read_drop_ins(Config *c, const DropIns *d, size_t root_length)
 {
         for (size_t i = 0; i < d->n; i++) {
-                free(d->items[i].name);
-                free(d->items[i].path);
-        }
-        free(d->items);
-}
-
-static int compare(const void *a, const void *b)
-{
-        const DropIn *x = a, *y = b;
-        int k = strcmp(x->name, y->name);
-
-        return k ? k : (x->rank > y->rank) - (x->rank < y->rank);
-}
-
-/* Names of the *.conf files of a folder. A folder that cannot be read is a mistake, one that is not
- * there is none. */
-static int collect(Config *c, const char *folder, unsigned rank, DropIns *d)
-{
-        struct dirent *entry;
-        int k = 0;
-        DIR *dir;
-
-        dir = opendir(folder);
-        if (!dir) {
-                if (errno == ENOENT || errno == ENOTDIR)
-                        return 0;
-                return config_error(c, folder, 0, "cannot be read: %s; correct its permissions",
-                                    strerror(errno));
-        }
-        while (k >= 0 && (entry = readdir(dir))) {
-                size_t n = strlen(entry->d_name);
-                DropIn i = { .rank = rank };
-
-                if (entry->d_name[0] == '.' || n <= strlen(".conf") ||
-                    strcmp(entry->d_name + n - strlen(".conf"), ".conf") != 0)
-                        continue;
-                i.name = strdup(entry->d_name);
-                if (!i.name || asprintf(&i.path, "%s/%s", folder, entry->d_name) < 0 ||
-                    !GROW(d->items, d->n_allocated, d->n + 1)) {
-                        free(i.name);
-                        k = -ENOMEM;
-                        break;
-                }
-                d->items[d->n++] = i;
-        }
-        closedir(dir);
-        return k;
-}
-
-/* Sorted by name; of one name the first folder's only. An empty file and a link to /dev/null mask
- * by having nothing in them. */
-static int read_drop_ins(Config *c, DropIns *d, size_t root_length)
-{
-        if (d->n > 0)
-                qsort(d->items, d->n, sizeof(d->items[0]), compare);
-        for (size_t i = 0; i < d->n; i++) {
+                const char *what = d->paths[i] + root_length;
                 int k;
 
-                if (i > 0 && strcmp(d->items[i].name, d->items[i - 1].name) == 0)
-                        continue;
-                k = read_file(c, d->items[i].path, d->items[i].path + root_length, 0);
+                k = read_file(c, d->paths[i], what, 0);
                 if (k == -ENOENT)
                         k = config_error(
-                                c, d->items[i].path + root_length, 0,
+                                c, what, 0,
                                 "links to a file that is not there; remove it, or link it to "
                                 "/dev/null to mask others of its name");
                 if (k < 0)
@@ -152,17 +96,17 @@ int config_load(const ConfigPaths *paths, Config **ret)
         if (main) {
                 if ((size_t) snprintf(path, sizeof(path), "%s%s.d", root, main) >= sizeof(path))
                         return -ENAMETOOLONG;
-                k = collect(c, path, 0, &drop_ins);
+                k = collect(c, path, &drop_ins);
                 path[strlen(path) - strlen(".d")] = 0;
                 if (k >= 0)
                         k = read_file(c, path, main, 0);
         } else {
                 k = read_search_path(c, root);
-                for (unsigned i = 0; i < ELEMENTSOF(directories) && k >= 0; i++) {
+                for (size_t i = 0; i < ELEMENTSOF(directories) && k >= 0; i++) {
                         if ((size_t) snprintf(path, sizeof(path), "%s%s/%s.d", root, directories[i],
                                               FILE_NAME) >= sizeof(path))
                                 return -ENAMETOOLONG;
-                        k = collect(c, path, i, &drop_ins);
+                        k = collect(c, path, &drop_ins);
                 }
         }
         if (k >= 0)

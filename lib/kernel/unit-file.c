@@ -14,6 +14,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/grow.h"
+#include "kernel/drop-ins.h"
+#include "kernel/runtime.h"
 #include "kernel/unit-text.h"
 
 #define UNIT_SIZE_MAX (1u << 20)
@@ -159,72 +161,22 @@ int unit_resolve_alias(const char *root, const char *name, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-typedef struct DropIns {
-        char **paths; /* sorted by file name; of one name the first found only */
-        size_t n, n_allocated;
-} DropIns;
-
-static void drop_ins_deinit(DropIns *d)
-{
-        for (size_t i = 0; i < d->n; i++)
-                free(d->paths[i]);
-        free(d->paths);
-}
-
-static const char *base_name(const char *path)
-{
-        return strrchr(path, '/') + 1;
-}
-
-static int add_drop_in(DropIns *d, const char *folder, const char *name)
-{
-        size_t at = 0;
-        char *path;
-        int k = 1;
-
-        while (at < d->n && (k = strcmp(base_name(d->paths[at]), name)) < 0)
-                at++;
-        if (at < d->n && k == 0)
-                return 0;
-        if (!GROW(d->paths, d->n_allocated, d->n + 1) || asprintf(&path, "%s/%s", folder, name) < 0)
-                return -ENOMEM;
-        memmove(&d->paths[at + 1], &d->paths[at], (d->n - at) * sizeof(d->paths[0]));
-        d->paths[at] = path;
-        d->n++;
-        return 0;
-}
-
-/* The *.conf files of UNIT.d in the whole search path. */
+/* From the most specific: the unit's own folder, that of the alias it was asked by, its template's,
+ * those of its prefixes ("a-b.service" has "a-.service.d"), and that of all services. */
 static int collect(const char *root, const char *unit, DropIns *d)
 {
         for (size_t i = 0; i < ELEMENTSOF(search_path); i++) {
                 char folder[PATH_MAX];
-                struct dirent *entry;
-                int k = 0;
-                DIR *dir;
 
                 if ((size_t) snprintf(folder, sizeof(folder), "%s%s/%s.d", root, search_path[i],
                                       unit) >= sizeof(folder))
                         continue;
-                dir = opendir(folder);
-                if (!dir)
-                        continue;
-                while (k >= 0 && (entry = readdir(dir))) {
-                        size_t n = strlen(entry->d_name);
-
-                        if (n > strlen(".conf") &&
-                            strcmp(entry->d_name + n - strlen(".conf"), ".conf") == 0)
-                                k = add_drop_in(d, folder, entry->d_name);
-                }
-                closedir(dir);
-                if (k < 0)
-                        return k;
+                if (drop_ins_collect(d, folder) == -ENOMEM)
+                        return -ENOMEM;
         }
         return 0;
 }
 
-/* From the most specific: the unit's own folder, that of the alias it was asked by, its template's,
- * those of its prefixes ("a-b.service" has "a-.service.d"), and that of all services. */
 static int collect_all(const char *root, const char *canonical, const char *name, DropIns *d)
 {
         char other[UNIT_NAME_LENGTH_MAX + 1];
@@ -245,47 +197,161 @@ static int collect_all(const char *root, const char *canonical, const char *name
         return k < 0 ? k : collect(root, suffix + 1, d);
 }
 
-static int get(const char *root, const char *name, const char *section, const char *key, bool list,
-               char **ret)
+/* What the generator wrote before says nothing of the unit itself. */
+static bool is_generated(const char *path)
 {
-        _cleanup_(drop_ins_deinit) DropIns drop_ins = { 0 };
-        _cleanup_(freep) char *canonical = NULL, *text = NULL, *value = NULL;
-        char path[PATH_MAX];
+        return strncmp(path, GENERATOR_DIR "/", strlen(GENERATOR_DIR "/")) == 0 &&
+               strcmp(strrchr(path, '/') + 1, GENERATED_DROP_IN) == 0;
+}
+
+/* One file of a unit. */
+typedef struct Part {
+        char *path; /* below root */
+        char *text;
+} Part;
+
+struct UnitFile {
+        char *name;
+        Part *parts; /* in the order in which they count */
+        size_t n_parts, n_allocated;
+};
+
+static int add_part(UnitFile *u, const char *root, const char *path)
+{
+        _cleanup_(freep) char *text = NULL, *copy = NULL;
         int k;
 
-        k = unit_resolve_alias(root, name, &canonical);
+        k = read_text(root, path, &text);
         if (k < 0)
                 return k;
-        k = find_unit(root, canonical, path);
-        if (k >= 0)
-                k = read_text(root, path, &text);
-        if (k < 0)
-                return k;
-        if (!*text)
-                return -ENOENT;
-        k = unit_text_get(text, section, key, list, &value);
-        if (k >= 0)
-                k = collect_all(root, canonical, name, &drop_ins);
-        for (size_t i = 0; i < drop_ins.n && k >= 0; i++) {
-                _cleanup_(freep) char *more = NULL;
-
-                /* One that cannot be read says nothing to PID 1 either. */
-                if (read_text(root, drop_ins.paths[i], &more) >= 0)
-                        k = unit_text_get(more, section, key, list, &value);
-        }
-        if (k < 0)
-                return k;
-        *ret = TAKE_PTR(value);
+        copy = strdup(path + strlen(root));
+        if (!copy || !GROW(u->parts, u->n_allocated, u->n_parts + 1))
+                return -ENOMEM;
+        u->parts[u->n_parts++] = (Part){ .path = TAKE_PTR(copy), .text = TAKE_PTR(text) };
         return 0;
 }
 
-int unit_get(const char *root, const char *name, const char *section, const char *key, char **ret)
+int unit_file_load(const char *root, const char *name, UnitFile **ret)
 {
-        return get(root, name, section, key, false, ret);
+        _cleanup_(drop_ins_deinit) DropIns drop_ins = { 0 };
+        _cleanup_(unit_file_freep) UnitFile *u = NULL;
+        char path[PATH_MAX];
+        int k;
+
+        u = calloc(1, sizeof(*u));
+        if (!u)
+                return -ENOMEM;
+        k = unit_resolve_alias(root, name, &u->name);
+        if (k >= 0)
+                k = find_unit(root, u->name, path);
+        if (k >= 0)
+                k = add_part(u, root, path);
+        if (k < 0)
+                return k;
+        if (!*u->parts[0].text)
+                return -ENOENT;
+        k = collect_all(root, u->name, name, &drop_ins);
+        for (size_t i = 0; i < drop_ins.n && k >= 0; i++)
+                /* One that cannot be read says nothing to PID 1 either. */
+                if (!is_generated(drop_ins.paths[i] + strlen(root)) &&
+                    add_part(u, root, drop_ins.paths[i]) == -ENOMEM)
+                        k = -ENOMEM;
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(u);
+        return 0;
 }
 
-int unit_get_list(const char *root, const char *name, const char *section, const char *key,
-                  char **ret)
+UnitFile *unit_file_free(UnitFile *u)
 {
-        return get(root, name, section, key, true, ret);
+        if (!u)
+                return NULL;
+        for (size_t i = 0; i < u->n_parts; i++) {
+                free(u->parts[i].path);
+                free(u->parts[i].text);
+        }
+        free(u->parts);
+        free(u->name);
+        free(u);
+        return NULL;
+}
+
+const char *unit_file_name(const UnitFile *u)
+{
+        return u->name;
+}
+
+static int get(const UnitFile *u, const char *section, const char *key, bool list, UnitValue *ret)
+{
+        _cleanup_(unit_value_done) UnitValue v = { 0 };
+
+        for (size_t i = 0; i < u->n_parts; i++) {
+                int k = unit_text_get(u->parts[i].text, section, key, list, &v.text);
+
+                if (k < 0)
+                        return k;
+                if (k > 0) {
+                        v.file = u->parts[i].path;
+                        v.line = (unsigned) k;
+                }
+        }
+        *ret = v;
+        v = (UnitValue){ 0 };
+        return 0;
+}
+
+int unit_file_get(const UnitFile *u, const char *section, const char *key, UnitValue *ret)
+{
+        return get(u, section, key, false, ret);
+}
+
+int unit_file_get_list(const UnitFile *u, const char *section, const char *key, UnitValue *ret)
+{
+        return get(u, section, key, true, ret);
+}
+
+void unit_value_done(UnitValue *v)
+{
+        free(v->text);
+        *v = (UnitValue){ 0 };
+}
+
+static bool contains(char *const *names, const char *name)
+{
+        for (; names && *names; names++)
+                if (strcmp(*names, name) == 0)
+                        return true;
+        return false;
+}
+
+int unit_files_list(const char *root, const char *suffix, char ***ret)
+{
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0, n_allocated = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(search_path); i++) {
+                _cleanup_(closedirp) DIR *dir = NULL;
+                const struct dirent *entry;
+                char folder[PATH_MAX];
+
+                if ((size_t) snprintf(folder, sizeof(folder), "%s%s", root, search_path[i]) >=
+                    sizeof(folder))
+                        continue;
+                dir = opendir(folder);
+                while (dir && (entry = readdir(dir))) {
+                        if (!unit_name_valid(entry->d_name) ||
+                            !unit_name_has_suffix(entry->d_name, suffix) ||
+                            contains(names, entry->d_name))
+                                continue;
+                        /* Always one NULL more, at the end. */
+                        if (!GROW(names, n_allocated, n + 2))
+                                return -ENOMEM;
+                        names[n] = strdup(entry->d_name);
+                        if (!names[n])
+                                return -ENOMEM;
+                        names[++n] = NULL;
+                }
+        }
+        *ret = TAKE_PTR(names);
+        return 0;
 }

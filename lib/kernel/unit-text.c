@@ -18,8 +18,8 @@ static bool is_comment(const char *s)
 }
 
 /* The next line, with those that it is continued on, into line. The text behind it, or NULL at the
- * end. Comments between do not end a continuation. */
-static const char *join_line(const char *text, char *line)
+ * end. Comments between do not end a continuation. *number is moved on by the lines taken. */
+static const char *join_line(const char *text, char *line, unsigned *number)
 {
         size_t used = 0;
 
@@ -40,6 +40,7 @@ static const char *join_line(const char *text, char *line)
                         more = true;
                 }
                 text += n + (text[n] == '\n');
+                (*number)++;
                 if (!more)
                         break;
         }
@@ -81,13 +82,15 @@ static int take(const char *next, bool list, char **value)
 int unit_text_get(const char *text, const char *section, const char *key, bool list, char **value)
 {
         _cleanup_(freep) char *line = NULL;
+        unsigned number = 1, next = 1;
         bool inside = false;
+        int found = 0;
 
         line = malloc(strlen(text) + 1);
         if (!line)
                 return -ENOMEM;
 
-        while ((text = join_line(text, line))) {
+        for (; (text = join_line(text, line, &next)); number = next) {
                 char *s = strip(line), *equals;
                 size_t n = strlen(s);
                 int k;
@@ -108,6 +111,7 @@ int unit_text_get(const char *text, const char *section, const char *key, bool l
                 k = take(strip(equals + 1), list, value);
                 if (k < 0)
                         return k;
+                found = (int) number;
         }
-        return 0;
+        return found;
 }

@@ -5,6 +5,7 @@
 usage: generator.py PROGRAM"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,12 @@ def commands(text):
             assert words[0].startswith("-+/") and words[0].endswith(HELPER), line
             found.append((key, words[1:]))
     return found
+
+
+def binds(text):
+    """BindReadOnlyPaths= lines; HELPER: where the helper was installed."""
+    return [re.sub("(?<=^-)/.*" + HELPER, "HELPER", line.partition("=")[2]) for line in text.splitlines()
+            if line.startswith("BindReadOnlyPaths=")]
 
 
 def test_listen():
@@ -165,8 +172,9 @@ Ports=82
         check(commands(text) == [("ExecStartPre", ["start", "cache", "redis"]), ("ExecStopPost", ["stop", "cache", "redis"])],
               "bound: both reservations in one line", text)
         text = files["nginx.service.d/50-portreserved.conf"]
-        binds = [line for line in text.splitlines() if line.startswith("BindReadOnlyPaths=")]
-        check(len(binds) == 1 and binds[0].endswith(f"{HELPER} {host.runtime}"), "bound: visible in the unit's own root", text)
+        check("ExecStartPre=-+/run/portreserved-handover start nginx\nExecStopPost=-+/run/portreserved-handover stop nginx\n" in text,
+              "bound: run from the unit's own root", text)
+        check(binds(text) == ["-HELPER:/run/portreserved-handover", f"-{host.runtime}"], "bound: visible in the unit's own root", text)
 
 
 def test_bound_many():
@@ -179,6 +187,93 @@ def test_bound_many():
         check(r.returncode == 0 and [n for words in starts for n in words[1:]] == names, "bound: all of 200 names, in order", r)
         check(len(starts) > 1 and all(sum(len(w) + 1 for w in words) <= 4096 for words in starts),
               "bound: no request longer than the helper can send")
+
+
+def test_view():
+    """What the unit's own view hides is put there."""
+    rows = {
+        "": [],
+        "RootDirectory=/": [],
+        "RootDirectory=/srv": ["-HELPER:/run/portreserved-handover", "-RUNTIME"],
+        "RootImage=/srv.img": ["-HELPER:/run/portreserved-handover", "-RUNTIME"],
+        "RootDirectory=/srv\nRootDirectoryStartOnly=yes": [],
+        "TemporaryFileSystem=/var /usr:ro": ["-HELPER"],
+        "TemporaryFileSystem=/": ["-HELPER", "-RUNTIME"],
+        "TemporaryFileSystem=/run:ro\nTemporaryFileSystem=": [],
+        "TemporaryFileSystem=/us /usr/libexec/portreserved/portreserved-handover/x": [],
+        "BindPaths=/opt:/srv -/x:RUNTIME:norbind": ["-RUNTIME"],
+        "BindPaths=-/usr/libexec/": ["-HELPER"],
+        "BindReadOnlyPaths=/usr:/mnt:rbind\nBindReadOnlyPaths=/mnt:/usr": ["-HELPER"],
+        "MountImages=/a.img:/usr": ["-HELPER"],
+        "InaccessiblePaths=/usr\nProtectSystem=strict\nNoExecPaths=/": [],
+    }
+    units = {f"/lib/systemd/system/u{i}.service": SERVICE for i in range(len(rows))}
+    with Host({"/etc/portreserved.conf": "".join(f"[u{i}]\nPorts={1000 + i}\nHold=bound\n" for i in range(len(rows))), **units}) as host:
+        for i, lines in enumerate(rows):
+            (host.root / f"lib/systemd/system/u{i}.service").write_text(SERVICE + lines.replace("RUNTIME", str(host.runtime)) + "\n")
+        r = host.run()
+        check(r.returncode == 0 and r.stderr == "", "view: silent success", r)
+        files = host.files()
+        for i, (lines, want) in enumerate(rows.items()):
+            got = [b.replace(str(host.runtime), "RUNTIME") for b in binds(files[f"u{i}.service.d/50-portreserved.conf"])]
+            if lines.startswith("TemporaryFileSystem=/run"):
+                got = [b for b in got if b != "-RUNTIME"]
+            check(got == want, f"view: {lines!r}", f"{got}\n{want}")
+
+
+def test_own_network():
+    own = {"private": "PrivateNetwork=yes", "joined": "PrivateNetwork=1\n[Unit]\nJoinsNamespaceOf=other.service",
+           "path": "NetworkNamespacePath=/run/netns/x"}
+    host_ns = {"host": "NetworkNamespacePath=/proc/1/ns/net", "off": "PrivateNetwork=yes\nPrivateNetwork=no",
+               "joins": "[Unit]\nJoinsNamespaceOf=other.service"}
+    ports = iter(range(1000, 2000))
+    sections = "".join(f"[{n}-{hold}]\n{'ListenStream' if hold == 'listen' else 'Ports'}={next(ports)}\nHold={hold}\nUnit={n}.service\n"
+                       for n in {**own, **host_ns} for hold in ("bound", "shared", "listen", "none"))
+    with Host({"/etc/portreserved.conf": sections, **{f"/lib/systemd/system/{n}.service": SERVICE + lines + "\n"
+                                                      for n, lines in {**own, **host_ns}.items()}}) as host:
+        r = host.run()
+        files = host.files()
+        check(sorted(f for f in files if f.endswith(".d/50-portreserved.conf")) ==
+              [f"{n}.service.d/50-portreserved.conf" for n in sorted(host_ns)], "own network: no drop-in", sorted(files))
+        check(all(f"portreserved-{n}-listen.socket" in files for n in {**own, **host_ns}), "own network: a listener is the host's", files)
+        said = r.stderr.splitlines()
+        check(r.returncode == 0 and len(said) == 2 * len(own), "own network: each bound and shared one is said", r.stderr)
+        check("portreserved-generator: /etc/portreserved.conf:1: private.service has a network namespace of its own "
+              "(/lib/systemd/system/private.service:3: PrivateNetwork=yes), and Hold=bound of [private-bound] is on the host; "
+              "write ListenStream= or ListenDatagram= with Hold=listen if it takes sockets from systemd, or remove the section"
+              == said[0], "own network: where, why and what to do", r.stderr)
+
+
+def test_own_sockets():
+    """A .socket unit of the owner's that listens on the port needs the hand-over as well."""
+    with Host({"/etc/portreserved.conf": """
+[a]
+Ports=80
+Hold=bound
+[b]
+ListenStream=127.0.0.1:81
+Hold=bound
+Unit=a.service
+[other]
+Ports=90
+Hold=bound
+[closed]
+Ports=91
+Hold=bound
+""", "/lib/systemd/system/a.service": SERVICE, "/lib/systemd/system/alias.service": "-> a.service",
+               "/lib/systemd/system/a.socket": "[Socket]\nListenStream=/run/a\nListenStream=80\n",
+               "/lib/systemd/system/more.socket": "[Socket]\nListenStream=127.0.0.1:80\nListenStream=81\nService=alias.service\n",
+               "/lib/systemd/system/path.socket": "[Socket]\nListenStream=/run/x\nService=a.service\n",
+               "/lib/systemd/system/other.socket": "[Socket]\nListenStream=900\n",
+               "/lib/systemd/system/closed.service": SERVICE + "RootImage=/x.img\nMountAPIVFS=no\n"}) as host:
+        r = host.run()
+        files = host.files()
+        check(sorted(files) == [f"{u}.d/50-portreserved.conf" for u in ("a.service", "a.socket", "more.socket", "other.service")],
+              "own sockets: those that listen there", sorted(files))
+        names = {u: commands(files[f"{u}.d/50-portreserved.conf"])[0][1][1:] for u in ("a.service", "a.socket", "more.socket")}
+        check(names == {"a.service": ["a", "b"], "a.socket": ["a"], "more.socket": ["a", "b"]}, "own sockets: what each has", names)
+        check("\n[Socket]\nExecStartPre=" in files["a.socket.d/50-portreserved.conf"], "own sockets: the section", files)
+        check("closed.service has a RootImage= without a /run" in r.stderr, "a closed image is refused", r.stderr)
 
 
 def test_too_early():
@@ -266,6 +361,7 @@ Hold=bound
             check(not said, f"systemd-analyze verify {unit}", r.stdout)
 
 
-for test in (test_listen, test_bound, test_bound_many, test_too_early, test_applied_first, test_mistakes, test_example, test_verify):
+for test in (test_listen, test_bound, test_bound_many, test_view, test_own_network, test_own_sockets, test_too_early, test_applied_first,
+             test_mistakes, test_example, test_verify):
     test()
 print(f"1..{number}")

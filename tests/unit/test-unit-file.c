@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,9 @@
 
 #include "base/cleanup.h"
 #include "kernel/unit-file.h"
+#include "kernel/unit-sockets.h"
 #include "kernel/unit-text.h"
+#include "model/endpoint-parse.h"
 
 static char root[] = "/tmp/test-unit-file-XXXXXX";
 
@@ -98,10 +101,10 @@ static void test_alias(void **state)
 
 static bool exists(const char *name)
 {
-        _cleanup_(freep) char *value = NULL;
+        _cleanup_(unit_file_freep) UnitFile *u = NULL;
         int r;
 
-        r = unit_get(root, name, "Unit", "Description", &value);
+        r = unit_file_load(root, name, &u);
         assert_true(r == 0 || r == -ENOENT);
         return r == 0;
 }
@@ -127,18 +130,21 @@ static void test_exists(void **state)
 
 static void assert_value(const char *name, const char *key, const char *value)
 {
-        _cleanup_(freep) char *got = NULL;
+        _cleanup_(unit_file_freep) UnitFile *u = NULL;
+        _cleanup_(unit_value_done) UnitValue got = {};
 
-        assert_int_equal(unit_get(root, name, "Service", key, &got), 0);
+        assert_int_equal(unit_file_load(root, name, &u), 0);
+        assert_int_equal(unit_file_get(u, "Service", key, &got), 0);
         if (value)
-                assert_string_equal(got, value);
+                assert_string_equal(got.text, value);
         else
-                assert_null(got);
+                assert_null(got.text);
 }
 
 static void test_get(void **state)
 {
-        _cleanup_(freep) char *got = NULL;
+        _cleanup_(unit_file_freep) UnitFile *u = NULL;
+        _cleanup_(unit_value_done) UnitValue got = {};
 
         put("/lib/systemd/system/a-b@.service",
             "[Unit]\nKey=unit\n[Service]\nKey=file\nOther=x\nGone=x\n");
@@ -163,9 +169,9 @@ static void test_get(void **state)
         assert_value("a-b@1.service", "Other", "x");
         assert_value("a-b@1.service", "Gone", NULL);
         assert_value("a-b@1.service", "Never", NULL);
-        assert_int_equal(unit_get(root, "none.service", "Service", "Key", &got), -ENOENT);
+        assert_int_equal(unit_file_load(root, "none.service", &u), -ENOENT);
         put_link("/etc/systemd/system/masked.service", "/dev/null");
-        assert_int_equal(unit_get(root, "masked.service", "Service", "Key", &got), -ENOENT);
+        assert_int_equal(unit_file_load(root, "masked.service", &u), -ENOENT);
 
         put_link("/etc/systemd/system/alias.service", "/lib/systemd/system/real.service");
         put("/lib/systemd/system/real.service", "[Service]\nKey=real\n");
@@ -176,31 +182,40 @@ static void test_get(void **state)
         put("/lib/systemd/system/l.service",
             "[Unit]\nBefore=a.target  b.target\nBefore=c.target\n");
         put("/etc/systemd/system/l.service.d/x.conf", "[Unit]\nBefore=d.target\n");
-        assert_int_equal(unit_get_list(root, "l.service", "Unit", "Before", &got), 0);
-        assert_string_equal(got, "a.target  b.target c.target d.target");
+        put("/etc/systemd/system/l.service.d/.hidden.conf", "[Unit]\nBefore=e.target\n");
+        put("/run/systemd/generator/l.service.d/50-portreserved.conf",
+            "[Unit]\nBefore=ours.target\n");
+        assert_int_equal(unit_file_load(root, "l.service", &u), 0);
+        assert_string_equal(unit_file_name(u), "l.service");
+        assert_int_equal(unit_file_get_list(u, "Unit", "Before", &got), 0);
+        assert_string_equal(got.text, "a.target  b.target c.target d.target");
+        assert_string_equal(got.file, "/etc/systemd/system/l.service.d/x.conf");
+        assert_int_equal(got.line, 2);
 }
 
 static void test_text(void **state)
 {
         static const struct {
                 const char *text, *last, *list;
+                int line;
         } rows[] = {
-                { "[S]\nK=v", "v", "v" },
-                { "[S]\nK = v \r\n", "v", "v" },
-                { "  [S]  \n  K=v\n", "v", "v" },
-                { "K=v\n[T]\nK=v\n[S]\n", NULL, NULL },
-                { "[S]\nK=1\n[T]\nK=2\n[S]\nK=3\n", "3", "1 3" },
-                { "[S]\nK=1\nK=\nK=2\n", "2", "2" },
-                { "[S]\nK=1\nK=\n", NULL, NULL },
-                { "[S]\nKK=1\nK2=1\n#K=1\n;K=2\n", NULL, NULL },
-                { "[S]\nK=a \\\n  b\n", "a    b", "a    b" },
-                { "[S]\nK=a\\\n# between\n;\nb\nK2=c", "a b", "a b" },
-                { "[S]\n# comment \\\nK=v\n", "v", "v" },
-                { "[S]\nK=a\\", "a", "a" },
-                { "[S]\nOther=x \\\nK=no\n", NULL, NULL },
-                { "[", NULL, NULL },
-                { "[S\nK=v\n", NULL, NULL },
-                { "", NULL, NULL },
+                { "[S]\nK=v", "v", "v", 2 },
+                { "[S]\nK = v \r\n", "v", "v", 2 },
+                { "  [S]  \n  K=v\n", "v", "v", 2 },
+                { "K=v\n[T]\nK=v\n[S]\n", NULL, NULL, 0 },
+                { "[S]\nK=1\n[T]\nK=2\n[S]\nK=3\n", "3", "1 3", 6 },
+                { "[S]\nK=1\nK=\nK=2\n", "2", "2", 4 },
+                { "[S]\nK=1\nK=\n", NULL, NULL, 3 },
+                { "[S]\nKK=1\nK2=1\n#K=1\n;K=2\n", NULL, NULL, 0 },
+                { "[S]\nK=a \\\n  b\n", "a    b", "a    b", 2 },
+                { "[S]\nK=a\\\n# between\n;\nb\nK2=c", "a b", "a b", 2 },
+                { "[S]\nX=a\\\n# between\nb\nK=c", "c", "c", 5 },
+                { "[S]\n# comment \\\nK=v\n", "v", "v", 3 },
+                { "[S]\nK=a\\", "a", "a", 2 },
+                { "[S]\nOther=x \\\nK=no\n", NULL, NULL, 0 },
+                { "[", NULL, NULL, 0 },
+                { "[S\nK=v\n", NULL, NULL, 0 },
+                { "", NULL, NULL, 0 },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
@@ -208,10 +223,62 @@ static void test_text(void **state)
                         _cleanup_(freep) char *got = NULL;
                         const char *want = list ? rows[i].list : rows[i].last;
 
-                        assert_int_equal(unit_text_get(rows[i].text, "S", "K", list, &got), 0);
+                        assert_int_equal(unit_text_get(rows[i].text, "S", "K", list, &got),
+                                         rows[i].line);
                         if (!want != !got || (want && strcmp(want, got) != 0))
                                 fail_msg("row %zu: \"%s\"", i, got ? got : "(none)");
                 }
+}
+
+static void assert_meets(const UnitSockets *sockets, size_t i, const char *address, unsigned line)
+{
+        _cleanup_(unit_value_done) UnitValue where = {};
+        char mistake[ENDPOINT_MISTAKE_MAX];
+        Endpoint e;
+        Reservation r = { .endpoints = &e, .n_endpoints = 1 };
+
+        assert_int_equal(endpoint_parse_listen(address, IPPROTO_TCP, &e, mistake), 0);
+        assert_int_equal(unit_socket_meets(&sockets->items[i], &r, &where), line > 0);
+        assert_int_equal(where.line, line);
+}
+
+static void test_sockets(void **state)
+{
+        static const struct {
+                const char *name, *service;
+        } rows[] = {
+                { "a.socket", "real.service" },
+                { "b.socket", "b.service" },
+                { "i@1.socket", "i@1.service" },
+        };
+        _cleanup_(unit_sockets_done) UnitSockets sockets = {};
+
+        put("/lib/systemd/system/real.service", "[Service]\n");
+        put_link("/etc/systemd/system/other.service", "/lib/systemd/system/real.service");
+        put("/lib/systemd/system/a.socket", "[Socket]\nService=other.service\n"
+                                            "ListenStream=/run/a\nListenStream=127.0.0.1:80\n"
+                                            "ListenStream=[::1]:81 \n");
+        put("/lib/systemd/system/b.socket",
+            "[Socket]\nListenDatagram=80\nListenStream=82\nAccept=no\n");
+        put("/lib/systemd/system/each.socket", "[Socket]\nListenStream=80\nAccept=yes\n");
+        put("/lib/systemd/system/i@.socket", "[Socket]\nListenStream=80\n");
+        put_link("/etc/systemd/system/i@1.socket", "/lib/systemd/system/i@.socket");
+        put("/lib/systemd/system/masked.socket", "[Socket]\nListenStream=80\n");
+        put_link("/etc/systemd/system/masked.socket", "/dev/null");
+        put_link("/etc/systemd/system/c.socket", "/lib/systemd/system/b.socket");
+        put("/run/systemd/generator/portreserved-x.socket", "[Socket]\nListenStream=80\n");
+
+        assert_int_equal(unit_sockets_load(root, &sockets), 0);
+        assert_int_equal(sockets.n, ELEMENTSOF(rows));
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                assert_string_equal(unit_file_name(sockets.items[i].file), rows[i].name);
+                assert_string_equal(sockets.items[i].service, rows[i].service);
+        }
+        assert_meets(&sockets, 0, "80", 5);
+        assert_meets(&sockets, 0, "127.0.0.2:80", 0);
+        assert_meets(&sockets, 0, "[::1]:81", 5);
+        assert_meets(&sockets, 1, "80", 0);
+        assert_meets(&sockets, 1, "10.0.0.1:82", 3);
 }
 
 static void test_names(void **state)
@@ -240,6 +307,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_alias, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exists, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_get, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
                 cmocka_unit_test(test_text),
                 cmocka_unit_test(test_names),
         };
