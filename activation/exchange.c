@@ -12,11 +12,11 @@
 
 #define RETRY_USEC 20000u
 
-int exchange_address(const char *runtime_dir, struct sockaddr_un *ret)
+int exchange_address(const char *runtime_dir, const char *name, struct sockaddr_un *ret)
 {
         *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-        if ((size_t) snprintf(ret->sun_path, sizeof(ret->sun_path), "%s/%s", runtime_dir,
-                              RUNTIME_HANDOVER) >= sizeof(ret->sun_path))
+        if ((size_t) snprintf(ret->sun_path, sizeof(ret->sun_path), "%s/%s", runtime_dir, name) >=
+            sizeof(ret->sun_path))
                 return -ENAMETOOLONG;
         return 0;
 }
@@ -49,8 +49,31 @@ static int wait_for(int fd, short events, uint64_t deadline)
         }
 }
 
+static ssize_t receive(int fd, char *buf, size_t size, ExchangeSockets *sockets)
+{
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int) * OPEN_SOCKETS_MAX)];
+        } control;
+        struct iovec iov = { .iov_base = buf, .iov_len = size };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t n;
+
+        if (!sockets)
+                return recv(fd, buf, size, 0);
+        m.msg_control = &control;
+        m.msg_controllen = sizeof(control);
+        n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+        for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+                if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+                        sockets->n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                        memcpy(sockets->fds, CMSG_DATA(c), sockets->n * sizeof(int));
+                }
+        return n;
+}
+
 int exchange(const struct sockaddr_un *sa, const char *request, size_t size, char *buf,
-             size_t buf_size, uint64_t deadline)
+             size_t buf_size, ExchangeSockets *sockets, uint64_t deadline)
 {
         _cleanup_(closep) int fd = -1;
         ssize_t n;
@@ -77,11 +100,11 @@ int exchange(const struct sockaddr_un *sa, const char *request, size_t size, cha
         r = wait_for(fd, POLLIN, deadline);
         if (r < 0)
                 return r;
-        n = recv(fd, buf, buf_size - 1, 0);
+        n = receive(fd, buf, buf_size - 1, sockets);
         if (n < 0)
                 return -errno;
         if (n == 0)
                 return -ECONNRESET;
         buf[n] = 0;
-        return 0;
+        return (int) n;
 }

@@ -6,46 +6,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdbool.h>
+#include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-bus.h>
-#include <systemd/sd-daemon.h>
 
 #include "activation/arguments.h"
+#include "activation/exchange.h"
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "kernel/bus-client.h"
-#include "kernel/runtime.h"
+#include "base/clock.h"
 
-#define CALL_USEC   (25 * 1000000u)
-#define FDS_MAX     253 /* of one message (SCM_MAX_FD) */
-#define ERROR_NAMES "org.portreserved1.Error."
+#define REPLY_USEC (25 * USEC_PER_SEC)
+#define LISTEN_FDS_START                                                                           \
+        3 /* SD_LISTEN_FDS_START, without its library: that costs a start more than all of this */
 
 /* As portreservectl's; 126 and 127 as env(1)'s. */
 enum {
         EXIT_USAGE = 2,
         EXIT_NOT_RUNNING = 3,
-        EXIT_NOT_FOUND = 4,
         EXIT_DENIED = 5,
-        EXIT_IN_USE = 6,
         EXIT_CANNOT_EXEC = 126,
         EXIT_NO_COMMAND = 127,
 };
-
-typedef struct Sockets {
-        int fds[FDS_MAX];
-        size_t n;
-        char *names; /* LISTEN_FDNAMES */
-} Sockets;
-
-static void sockets_done(Sockets *s)
-{
-        for (size_t i = 0; i < s->n; i++)
-                (void) close(s->fds[i]);
-        free(s->names);
-}
 
 static int fail(int status, const char *what, const char *why)
 {
@@ -53,106 +35,45 @@ static int fail(int status, const char *what, const char *why)
         return status;
 }
 
-static int control_open(const char *runtime_dir, sd_bus **ret)
+static int explain(const char *runtime_dir, const char *name, int r)
 {
-        char path[PATH_MAX];
-        int r;
-
-        r = path_join(path, sizeof(path), runtime_dir, RUNTIME_CONTROL);
-        if (r < 0)
-                return r;
-        return bus_client_open(path, CALL_USEC, true, ret);
-}
-
-/* "ah": copies above everything that inherit() will put in place, close-on-exec. */
-static int read_fds(sd_bus_message *m, Sockets *s)
-{
-        int r, fd;
-
-        r = sd_bus_message_enter_container(m, 'a', "h");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_read(m, "h", &fd)) > 0) {
-                int copy;
-
-                if (s->n >= FDS_MAX)
-                        return -EMFILE;
-                copy = fcntl(fd, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + FDS_MAX);
-                if (copy < 0)
-                        return -errno;
-                s->fds[s->n++] = copy;
-        }
-        if (r < 0)
-                return r;
-        return sd_bus_message_exit_container(m);
-}
-
-/* "as": joined by colons. A name has none (sd_listen_fds_with_names(3)). */
-static int read_names(sd_bus_message *m, Sockets *s)
-{
-        _cleanup_(freep) char *joined = NULL;
-        const char *name;
-        int r;
-
-        joined = strdup("");
-        if (!joined)
-                return -ENOMEM;
-        r = sd_bus_message_enter_container(m, 'a', "s");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_read(m, "s", &name)) > 0) {
-                char *longer = NULL;
-
-                if (asprintf(&longer, "%s%s%s", joined, *joined ? ":" : "", name) < 0)
-                        return -ENOMEM;
-                free(joined);
-                joined = longer;
-        }
-        if (r < 0)
-                return r;
-        s->names = TAKE_PTR(joined);
-        return sd_bus_message_exit_container(m);
-}
-
-static int call_open(sd_bus *bus, const char *name, Sockets *s, sd_bus_error *error)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r;
-
-        r = sd_bus_call_method(bus, NULL, "/org/portreserved1", "org.portreserved1", "Open", error,
-                               &reply, "s", name);
-        if (r < 0)
-                return r;
-        r = read_fds(reply, s);
-        if (r < 0)
-                return r;
-        return read_names(reply, s);
-}
-
-static int explain(const char *name, int r, const sd_bus_error *error)
-{
-        static const struct {
-                const char *error;
-                int status;
-        } statuses[] = {
-                { ERROR_NAMES "NotFound", EXIT_NOT_FOUND },
-                { ERROR_NAMES "Denied", EXIT_DENIED },
-                { ERROR_NAMES "InUse", EXIT_IN_USE },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(statuses); i++)
-                if (sd_bus_error_has_name(error, statuses[i].error))
-                        return fail(statuses[i].status, name, error->message);
-        /* The daemon hangs up on users that it has no business with. */
-        if (r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN || r == -EACCES)
+        switch (r) {
+        case -ENOENT:
+        case -ECONNREFUSED:
+                return fail(EXIT_NOT_RUNNING, runtime_dir,
+                            "portreserved is not running; start it with: systemctl start "
+                            "portreserved");
+        case -ECONNRESET: /* it hangs up on users that it has no business with */
+        case -EACCES:
                 return fail(EXIT_DENIED, name,
                             "portreserved refused the connection; only root and users named in "
                             "User= may ask");
-        return fail(EXIT_FAILURE, name, error->message ?: strerror(-r));
+        default:
+                return fail(EXIT_FAILURE, name, strerror(-r));
+        }
+}
+
+/* "STATUS TEXT" */
+static int refused(const char *name, const char *reply)
+{
+        char *text;
+        long status = strtol(reply, &text, 10);
+
+        return fail(status > 0 && status < EXIT_CANNOT_EXEC ? (int) status : EXIT_FAILURE, name,
+                    text + strspn(text, " "));
+}
+
+/* Makes of each NUL but the last a colon, as LISTEN_FDNAMES wants them. No name has one
+ * (sd_listen_fds_with_names(3)). */
+static void join(char *names, size_t size)
+{
+        for (size_t i = 0; i + 1 < size; i++)
+                if (names[i] == 0)
+                        names[i] = ':';
 }
 
 /* Sets what sd_listen_fds(3) reads, and puts the sockets at 3 and up. */
-static int inherit(const Sockets *s)
+static int inherit(ExchangeSockets *s, const char *names)
 {
         char number[32];
 
@@ -162,8 +83,14 @@ static int inherit(const Sockets *s)
         if (s->n == 0)
                 return 0;
 
+        /* First above all that is about to be put in place. */
+        for (size_t i = 0; i < s->n; i++) {
+                s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, LISTEN_FDS_START + (int) s->n);
+                if (s->fds[i] < 0)
+                        return -errno;
+        }
         for (size_t i = 0; i < s->n; i++)
-                if (dup2(s->fds[i], SD_LISTEN_FDS_START + (int) i) < 0)
+                if (dup2(s->fds[i], LISTEN_FDS_START + (int) i) < 0)
                         return -errno;
 
         (void) snprintf(number, sizeof(number), "%d", (int) getpid());
@@ -172,7 +99,7 @@ static int inherit(const Sockets *s)
         (void) snprintf(number, sizeof(number), "%zu", s->n);
         if (setenv("LISTEN_FDS", number, 1) < 0)
                 return -errno;
-        if (setenv("LISTEN_FDNAMES", s->names, 1) < 0)
+        if (setenv("LISTEN_FDNAMES", names, 1) < 0)
                 return -errno;
         return 0;
 }
@@ -188,10 +115,11 @@ static const char help[] =
 
 int main(int argc, char *argv[])
 {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-        _cleanup_(sockets_done) Sockets sockets = {};
+        static char reply[OPEN_REPLY_MAX + 1];
         const char *runtime_dir = RUNTIME_DIR_DEFAULT, *name;
+        ExchangeSockets sockets = {};
+        struct sockaddr_un sa;
+        size_t size;
         int r;
 
         r = arguments_parse(argc, argv, help, &runtime_dir);
@@ -205,18 +133,18 @@ int main(int argc, char *argv[])
         if (optind >= argc)
                 return fail(EXIT_USAGE, name, "no command given");
 
-        r = control_open(runtime_dir, &bus);
-        if (r == -ENOENT || r == -ECONNREFUSED)
-                return fail(EXIT_NOT_RUNNING, runtime_dir,
-                            "portreserved is not running; start it with: systemctl start "
-                            "portreserved");
+        r = exchange_address(runtime_dir, RUNTIME_OPEN, &sa);
         if (r >= 0)
-                r = call_open(bus, name, &sockets, &error);
+                r = exchange(&sa, name, strlen(name) + 1, reply, sizeof(reply), &sockets,
+                             now_usec(CLOCK_MONOTONIC) + REPLY_USEC);
         if (r < 0)
-                return explain(name, r, &error);
-
-        bus = sd_bus_flush_close_unref(bus);
-        r = inherit(&sockets);
+                return explain(runtime_dir, name, r);
+        if (strncmp(reply, "error ", 6) == 0)
+                return refused(name, reply + 6);
+        size = strlen(reply) + 1; /* of "ok" */
+        if ((size_t) r > size)
+                join(reply + size, (size_t) r - size);
+        r = inherit(&sockets, reply + size);
         if (r < 0)
                 return fail(EXIT_FAILURE, name, strerror(-r));
 

@@ -59,7 +59,7 @@ static int hand_over(bool start, const struct sockaddr_un *sa, const char *reque
                 DaemonState state;
                 int r;
 
-                r = exchange(sa, request, size, buf, buf_size,
+                r = exchange(sa, request, size, buf, buf_size, NULL,
                              now_usec(CLOCK_MONOTONIC) + REPLY_USEC);
                 if (r != -ENOENT && r != -ECONNREFUSED && r != -ECONNRESET)
                         return r;
@@ -109,7 +109,7 @@ int main(int argc, char *argv[])
         start = strcmp(argv[optind], HANDOVER_START) == 0;
         if (!start && strcmp(argv[optind], HANDOVER_STOP) != 0)
                 return arguments_usage(help, "the first word is start or stop");
-        if (exchange_address(runtime_dir, &sa) < 0)
+        if (exchange_address(runtime_dir, RUNTIME_HANDOVER, &sa) < 0)
                 return arguments_usage(help,
                                        "the runtime directory's path is too long for a socket");
         for (char **word = argv + optind; *word; word++)

@@ -19,7 +19,7 @@
 
 int pid1_open(sd_bus **ret)
 {
-        return bus_client_open(PID1_SOCKET, CALL_USEC, false, ret);
+        return bus_client_open(PID1_SOCKET, CALL_USEC, ret);
 }
 
 int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_names)

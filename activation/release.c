@@ -39,7 +39,7 @@ static int ask(const char *runtime_dir, const struct sockaddr_un *sa, const char
                 uint64_t now = now_usec(CLOCK_MONOTONIC);
                 int r;
 
-                r = exchange(sa, request, size, reply, reply_size, now + REPLY_USEC);
+                r = exchange(sa, request, size, reply, reply_size, NULL, now + REPLY_USEC);
                 if (r != -ENOENT && r != -ECONNREFUSED && r != -ECONNRESET)
                         return r;
                 /* The directory is there as long as portreserved is meant to run. */
@@ -80,7 +80,7 @@ int main(int argc, char *argv[])
                 return arguments_usage(help, "at least one name is needed");
         if (argc - optind > HANDOVER_NAMES_MAX)
                 return arguments_usage(help, "too many names for one request");
-        if (exchange_address(runtime_dir, &sa) < 0)
+        if (exchange_address(runtime_dir, RUNTIME_HANDOVER, &sa) < 0)
                 return arguments_usage(help, "the directory's path is too long for a socket");
 
         r = exchange_append(request, &size, HANDOVER_RELEASE);

@@ -63,7 +63,7 @@ Exit control_call(const Ctl *c, const char *method, char **ret)
 
         r = path_join(path, sizeof(path), c->runtime_dir, RUNTIME_CONTROL);
         if (r >= 0)
-                r = bus_client_open(path, TIMEOUT_USEC, false, &bus);
+                r = bus_client_open(path, TIMEOUT_USEC, &bus);
         if (r >= 0)
                 r = sd_bus_call_method(bus, NULL, BUS_PATH, BUS_INTERFACE, method, &error, &reply,
                                        "");

@@ -361,6 +361,7 @@ static void on_runtime_restored(void *userdata)
                     m->options.runtime_dir);
         (void) bus_restore(m->bus);
         (void) handover_server_restore(m->handover);
+        (void) open_door_restore(m->door);
         (void) reserve_apply(m->reserve, &m->reserved); /* records what is ours */
         manager_save_applied(m);
         (void) state_write(m->state);

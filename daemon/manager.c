@@ -146,6 +146,7 @@ Manager *manager_free(Manager *m)
                 return NULL;
         sd_event_source_disable_unref(m->gave_up);
         handover_server_free(m->handover);
+        open_door_free(m->door);
         bus_free(m->bus);
         clients_free(m->clients);
         watch_free(m->watch);
@@ -216,6 +217,8 @@ static int open_doors(Manager *m)
         if (r >= 0)
                 r = handover_server_new(m->event, m->options.runtime_dir, &manager_handover_ops, m,
                                         &m->handover);
+        if (r >= 0)
+                r = open_door_new(m->event, m->options.runtime_dir, &manager_bus_ops, m, &m->door);
         if (r < 0)
                 log_error("Cannot listen in %s: %s", m->options.runtime_dir, strerror(-r));
         return r;
@@ -245,7 +248,8 @@ int manager_start(Manager *m)
 /* A clean end. The sockets in the fd store stay there if this is a restart. */
 static void manager_stop(Manager *m)
 {
-        static const char *const files[] = { RUNTIME_CONTROL, RUNTIME_HANDOVER, RUNTIME_STATE };
+        static const char *const files[] = { RUNTIME_CONTROL, RUNTIME_HANDOVER, RUNTIME_OPEN,
+                                             RUNTIME_STATE };
         int r;
 
         notify_stopping();

@@ -10,6 +10,7 @@
 #include "daemon/alert/log.h"
 #include "daemon/bus/bus.h"
 #include "daemon/bus/handover-server.h"
+#include "daemon/bus/open-door.h"
 #include "daemon/clients.h"
 #include "daemon/hold/hold.h"
 #include "daemon/owners.h"
@@ -54,6 +55,7 @@ typedef struct Manager {
         Alert *alert;
         Bus *bus;
         HandoverServer *handover;
+        OpenDoor *door;
         Clients *clients;
         Owners *owners;
         State *state;

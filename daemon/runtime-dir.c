@@ -99,9 +99,9 @@ static int on_inotify(sd_event_source *s, const struct inotify_event *e, void *u
 
         /* Temporary files and our own unlinks are not in the list. */
         if (e->len > 0 && strcmp(e->name, RUNTIME_CONTROL) != 0 &&
-            strcmp(e->name, RUNTIME_HANDOVER) != 0 && strcmp(e->name, RUNTIME_STATE) != 0 &&
-            strcmp(e->name, RUNTIME_APPLIED) != 0 && strcmp(e->name, RUNTIME_OURS) != 0 &&
-            strcmp(e->name, RUNTIME_LOCK) != 0)
+            strcmp(e->name, RUNTIME_HANDOVER) != 0 && strcmp(e->name, RUNTIME_OPEN) != 0 &&
+            strcmp(e->name, RUNTIME_STATE) != 0 && strcmp(e->name, RUNTIME_APPLIED) != 0 &&
+            strcmp(e->name, RUNTIME_OURS) != 0 && strcmp(e->name, RUNTIME_LOCK) != 0)
                 return 0;
         (void) sd_event_source_set_time_relative(d->timer, SETTLE_USEC);
         (void) sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);

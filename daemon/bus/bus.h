@@ -14,7 +14,8 @@
  *
  * GetState() -> s: the text of state.json.
  *
- * Open(s name) -> ahas: for portreserve-exec; uid 0 and the reservation's User= only. The listening
+ * Open(s name) -> ahas: for programs that speak D-Bus anyway (portreserve-exec asks at RUNTIME/open,
+ * see open-door.h); uid 0 and the reservation's User= only. The listening
  * sockets of a Hold=listen reservation with their names (FileDescriptorName=); none for bound and
  * shared: they share while the calling process lives (pidfd: it execs the command in place, and its
  * connection is gone by then). Errors …Error.NotFound, …Error.Denied, …Error.InUse.

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -31,7 +32,7 @@ static int connect_to(const char *path, int *ret)
         return 0;
 }
 
-int bus_client_open(const char *path, uint64_t timeout_usec, bool fds, sd_bus **ret)
+int bus_client_open(const char *path, uint64_t timeout_usec, sd_bus **ret)
 {
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(closep) int fd = -1;
@@ -47,7 +48,7 @@ int bus_client_open(const char *path, uint64_t timeout_usec, bool fds, sd_bus **
         if (r < 0)
                 return r;
         TAKE_FD(fd);
-        r = sd_bus_negotiate_fds(bus, fds);
+        r = sd_bus_negotiate_fds(bus, false);
         if (r < 0)
                 return r;
         r = sd_bus_set_method_call_timeout(bus, timeout_usec);

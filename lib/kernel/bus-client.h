@@ -3,10 +3,9 @@
 
 /* D-Bus without a bus: a connection straight to who listens on a unix socket. */
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
-/* Connects to path and starts; nobody says Hello. Calls give up after timeout_usec. fds: replies may carry some. -ENOENT,
+/* Connects to path and starts; nobody says Hello. Calls give up after timeout_usec. No fds either way. -ENOENT,
  * -ECONNREFUSED: nobody listens; -EACCES, -ENAMETOOLONG … of connect(2). */
-int bus_client_open(const char *path, uint64_t timeout_usec, bool fds, sd_bus **ret);
+int bus_client_open(const char *path, uint64_t timeout_usec, sd_bus **ret);

@@ -9,6 +9,7 @@
 
 #define RUNTIME_CONTROL  "control"  /* D-Bus, peer to peer */
 #define RUNTIME_HANDOVER "handover" /* SOCK_SEQPACKET, 0600 */
+#define RUNTIME_OPEN     "open"     /* SOCK_SEQPACKET */
 #define RUNTIME_STATE    "state.json"
 #define RUNTIME_APPLIED  "applied.conf"
 #define RUNTIME_OURS     "ours"    /* what of the kernel's list is ours */
@@ -31,6 +32,13 @@
 #define HANDOVER_RELEASE     "release"
 #define HANDOVER_MESSAGE_MAX 4096
 #define HANDOVER_NAMES_MAX   128
+
+/* How portreserve-exec asks, one request and one reply as well. Request: a reservation's name and NUL.
+ * Reply: "ok" NUL and a name for each socket that comes along (SCM_RIGHTS), each ended by NUL; or
+ * "error STATUS TEXT" without NUL, with portreserve-exec(1)'s status. */
+#define OPEN_REQUEST_MAX 256
+#define OPEN_REPLY_MAX   (64 * 1024)
+#define OPEN_SOCKETS_MAX 253u /* of one message (SCM_MAX_FD) */
 
 /* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME,
  * which is removed when the daemon has stopped. Request: unit names, each ended by NUL, to start
