@@ -43,17 +43,19 @@ void hold_start_asking(Hold *h)
         hold_schedule(h, now_usec(CLOCK_MONOTONIC) + ASK_FIRST);
 }
 
-/* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours stays
- * where it is. */
+/* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours, if there
+ * is one, stays where it is. */
 static void step_behind(Hold *h, bool sharing)
 {
         int fd;
 
-        if (h->fd < 0 || h->endpoint->protocol != IPPROTO_UDP ||
+        if (h->endpoint->protocol != IPPROTO_UDP ||
             placeholder_step_behind(h->endpoint, h->port, sharing, &fd) != BIND_OK)
                 return;
-        hold_unregister_fd(h);
-        close(h->fd);
+        if (h->fd >= 0) {
+                hold_unregister_fd(h);
+                close(h->fd);
+        }
         h->fd = fd;
         (void) hold_register_fd(h, NULL);
 }
@@ -77,7 +79,7 @@ void hold_owner_bound(Hold *h)
         h->leaving = h->scrub_due = false;
         h->since = h->interval = 0;
         hold_schedule(h, 0);
-        if (h->state == HOLD_STATE_SHARING)
+        if (h->state == HOLD_STATE_SHARING || h->fd < 0)
                 step_behind(h, h->reuse == REUSE_ALWAYS);
         if (h->fd >= 0 && h->reuse == REUSE_ALWAYS) {
                 if (placeholder_share(h->fd) == 0)

@@ -150,13 +150,10 @@ void hold_claim(Hold *h)
                 return;
         }
 
-        /* The owner was there before us: that is no collision, and there is nothing to hold until
-         * it goes. */
+        /* The owner was there before us: that is no collision, and for TCP there is nothing to hold
+         * until it goes. */
         if (r == BIND_IN_USE && !h->leaving && hold_ask(h) == TRI_YES) {
-                h->owner_seen = true;
-                h->interval = 0;
-                hold_schedule(h, 0);
-                hold_enter(h, HOLD_STATE_IN_USE, 0);
+                hold_owner_bound(h);
                 return;
         }
 

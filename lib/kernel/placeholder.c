@@ -104,7 +104,10 @@ static int bind_result(int error)
         }
 }
 
-static int bind_shared(const Endpoint *e, uint16_t port, int *ret_fd)
+/* TCP: open, for the remains of a server that was open as well (FIN_WAIT2, TIME_WAIT). UDP leaves
+ * none; there an open bind could only come in beside somebody who is there, and the kernel gives
+ * the datagrams to the newest. */
+static int bind_first(const Endpoint *e, uint16_t port, int *ret_fd)
 {
         _cleanup_(closep) int fd = -1;
         struct sockaddr_storage address;
@@ -114,12 +117,14 @@ static int bind_shared(const Endpoint *e, uint16_t port, int *ret_fd)
         fd = open_socket(e, port, &address, &size);
         if (fd < 0)
                 return fd;
-        /* For the remains of a server that had it as well: FIN_WAIT2, TIME_WAIT. */
-        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, e->protocol == IPPROTO_TCP);
         if (r < 0)
                 return r;
         if (bind(fd, (const struct sockaddr *) &address, size) < 0)
                 return -errno;
+        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (r < 0)
+                return r;
 
         *ret_fd = TAKE_FD(fd);
         return 0;
@@ -283,7 +288,7 @@ int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd
         bool scrubbed;
         int r;
 
-        r = bind_shared(e, port, &fd);
+        r = bind_first(e, port, &fd);
         if (r < 0)
                 return bind_result(r);
         if (e->protocol == IPPROTO_UDP) {
@@ -359,7 +364,7 @@ int placeholder_listen(const Endpoint *e, uint16_t port, int *ret_fd)
         _cleanup_(closep) int fd = -1;
         int r;
 
-        r = bind_shared(e, port, &fd);
+        r = bind_first(e, port, &fd);
         if (r < 0)
                 return bind_result(r);
         /* As much as net.core.somaxconn allows. */

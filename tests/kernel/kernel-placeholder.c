@@ -223,6 +223,25 @@ static void udp_steps_behind(void **state)
                 }
 }
 
+/* A UDP server that was there first keeps its datagrams, though it would let ours in. */
+static void udp_server_before_us(void **state)
+{
+        for (size_t i = 0; i < ELEMENTSOF(shapes); i++)
+                for (int sharing = 0; sharing < 2; sharing++) {
+                        Endpoint e = endpoint_of(IPPROTO_UDP, &shapes[i]);
+                        int family = shapes[i].place->v6 ? AF_INET6 : AF_INET;
+                        _cleanup_(closep) int owner = -1, fd = -1;
+
+                        owner = owner_binds(IPPROTO_UDP, &shapes[i], OWNER_UID, REUSEADDR);
+                        assert_int_equal(placeholder_bind(&e, PORT, sharing, &fd), BIND_IN_USE);
+                        assert_true(datagram_arrives(owner, family, PORT));
+                        if (!shapes[i].place->v6)
+                                continue;
+                        assert_int_equal(placeholder_step_behind(&e, PORT, sharing, &fd), BIND_OK);
+                        assert_true(datagram_arrives(owner, family, PORT));
+                }
+}
+
 /* Beside the remains of the owner's connections: back to exclusive, scrubbed in both ways, and bound
  * anew. */
 static void remains(void **state)
@@ -506,6 +525,7 @@ int main(void)
                 cmocka_unit_test_setup(every_thief_in_every_state, next_round),
                 cmocka_unit_test_setup(reuseport_owner, next_round),
                 cmocka_unit_test_setup(udp_steps_behind, next_round),
+                cmocka_unit_test_setup(udp_server_before_us, next_round),
                 cmocka_unit_test_setup(remains, next_round),
                 cmocka_unit_test_setup(covered, next_round),
                 cmocka_unit_test_setup(reuseport_thief_is_forgotten, next_round),
