@@ -71,8 +71,18 @@ static bool needs_free_bind(const Reservation *r)
         return false;
 }
 
-/* No ordering of its own: .socket units come after sysinit.target, which portreserved.service comes
- * before. */
+/* A device, or a command, may need more of the system than there is that early. */
+static bool may_be_early(const Reservation *r)
+{
+        for (size_t i = 0; i < r->n_socket_keys; i++)
+                if (strcmp(r->socket_keys[i].key, "BindToDevice") == 0 ||
+                    strncmp(r->socket_keys[i].key, "Exec", strlen("Exec")) == 0)
+                        return false;
+        return true;
+}
+
+/* Other .socket units come after sysinit.target. Until they listen, with hundreds of them for a good
+ * part of a second, their ports are only reserved, and whoever binds one explicitly has it. */
 void generator_socket_unit(const Reservation *r, const char *service, FILE *f)
 {
         put_header(r->file, r->line, f);
@@ -86,6 +96,12 @@ void generator_socket_unit(const Reservation *r, const char *service, FILE *f)
                 put_escaped(r->file, f);
                 fputc('\n', f);
         }
+        if (may_be_early(r))
+                fputs("DefaultDependencies=no\n"
+                      "After=systemd-sysctl.service\n"
+                      "Before=portreserved.service sysinit.target sockets.target shutdown.target\n"
+                      "Conflicts=shutdown.target\n",
+                      f);
 
         fputs("\n[Socket]\n", f);
         for (size_t i = 0; i < r->n_endpoints; i++)

@@ -9,7 +9,7 @@ from machine import Machine, wait_until
 
 EARLY = """[Unit]
 DefaultDependencies=no
-Before=portreserved.service sysinit.target
+Before=portreserved.service portreserved-activated.socket sysinit.target
 [Service]
 Type=notify
 NotifyAccess=all

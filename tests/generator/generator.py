@@ -118,6 +118,10 @@ FileDescriptorName=http
 Description=Web, 100%% "up"
 Documentation=man:portreserved.conf(5)
 SourcePath=/etc/portreserved.conf
+DefaultDependencies=no
+After=systemd-sysctl.service
+Before=portreserved.service sysinit.target sockets.target shutdown.target
+Conflicts=shutdown.target
 
 [Socket]
 ListenStream=443
@@ -133,6 +137,10 @@ BindIPv6Only=both
 Description=Reserved port of app@one.service
 Documentation=man:portreserved.conf(5)
 SourcePath=/etc/portreserved.conf
+DefaultDependencies=no
+After=systemd-sysctl.service
+Before=portreserved.service sysinit.target sockets.target shutdown.target
+Conflicts=shutdown.target
 
 [Socket]
 ListenStream=[::1]:80
