@@ -131,8 +131,8 @@ class Machine:
     def state(self):
         return self.run("systemctl", "is-system-running", check=False).stdout.strip()
 
-    def shutdown(self):
-        """Ends it and removes all that it wrote. Returns its journal's end on the way out."""
+    def halt(self):
+        """Ends it and keeps what it wrote, for another boot()."""
         if self.process and self.process.poll() is None:
             if self.leader:
                 # What halt.target's signal is to systemd as PID 1: SIGRTMIN+4, poweroff.
@@ -147,6 +147,10 @@ class Machine:
         for cgroup in self.cgroups:
             self._remove_cgroup(cgroup)
         self.cgroups = []
+
+    def shutdown(self):
+        """Ends it and removes all that it wrote."""
+        self.halt()
         shutil.rmtree(self.work, ignore_errors=True)
 
     @staticmethod
