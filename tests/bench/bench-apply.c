@@ -13,6 +13,7 @@
 #include "daemon/reserve/reserve.h"
 #include "kernel/kernel-list.h"
 #include "kernel/runtime.h"
+#include "tests/bench/report.h"
 
 #define PORTS  10000u
 #define ROUNDS 30
@@ -99,12 +100,6 @@ static double apply(sd_event *event, const char *directory, const PortSet *want)
         return took;
 }
 
-static void print(const char *name, double ours, double bare_time)
-{
-        printf("%s: %.2f (ours: %.3f ms, floor: %.3f ms)\n", name, ours / bare_time, ours,
-               bare_time);
-}
-
 int main(void)
 {
         char text[PORTSET_TEXT_MAX], directory[] = "/tmp/bench-apply.XXXXXX";
@@ -142,8 +137,8 @@ int main(void)
         (void) rmdir(directory);
         sd_event_unref(event);
 
-        print("kernel-list-add-10000", best_add, best_bare);
-        print("kernel-list-remove-10000", best_remove, best_bare);
-        print("reserve-apply-10000", best_apply, best_bare);
+        report("kernel-list-add", PORTS, "ms", best_add, best_bare, "a bare write and read");
+        report("kernel-list-remove", PORTS, "ms", best_remove, best_bare, "a bare write and read");
+        report("reserve-apply", PORTS, "ms", best_apply, best_bare, "a bare write and read");
         return 0;
 }

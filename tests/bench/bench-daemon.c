@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "tests/bench/report.h"
 
 #define FIRST_PORT 1024
 #define RUNS       3
@@ -219,14 +220,12 @@ static void bench(int n)
                 first = MIN_OF(first, measure_daemon(n, false, &kib));
                 restart = MIN_OF(restart, measure_daemon(n, true, &ignored));
         }
-        printf("ready-%d: %.2f (ours: %.1f ms from exec to READY=1, floor: %.1f ms socket and "
-               "bind)\n",
-               n, first / bare, first, bare);
-        printf("restart-%d: %.2f (ours: %.1f ms from exec to READY=1, floor: %.1f ms socket and "
-               "bind)\n",
-               n, restart / bare, restart, bare);
-        printf("resident-%d: %.2f (ours: %ld KiB, floor: %ld KiB of a process with the sockets)\n",
-               n, (double) kib / (double) bare_kib, kib, bare_kib);
+        report("ready", (unsigned) n, "ms", first, bare,
+               "socket and bind; ours: from exec to READY=1");
+        report("restart", (unsigned) n, "ms", restart, bare,
+               "socket and bind; ours: from exec to READY=1");
+        report("resident", (unsigned) n, "KiB", (double) kib, (double) bare_kib,
+               "a process with the sockets");
 }
 
 int main(int argc, char *argv[])

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "daemon/hold/hold.h"
+#include "tests/bench/report.h"
 
 #define FIRST  20000u
 #define ROUNDS 5
@@ -140,12 +141,10 @@ static void compare(sd_event *event, unsigned n)
                 t = through_set(event, c, n, fds, &ignored);
                 adopted = MIN_OF(adopted, t);
         }
-        printf("bind %u: %.2f (ours: %.1f ms, floor: %.1f ms)\n", n, bound / floor, bound, floor);
-        printf("adopt %u: %.2f (ours: %.1f ms, floor: %.1f ms)\n", n, adopted / floor, adopted,
-               floor);
+        report("bind", n, "ms", bound, floor, "socket and bind");
+        report("adopt", n, "ms", adopted, floor, "socket and bind");
         /* The floor is what the bare loop keeps of each: the number of its descriptor. */
-        printf("memory %u: %.1f (ours: %.0f bytes a hold, floor: %zu bytes)\n", n,
-               bytes / sizeof(int), bytes, sizeof(int));
+        report("memory", n, "bytes a hold", bytes, sizeof(int), "a descriptor's number");
 }
 
 int main(void)
@@ -164,7 +163,7 @@ int main(void)
         must(sd_event_new(&event), "event loop");
         for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
                 if (limit.rlim_cur < sizes[i] + 64) {
-                        printf("skipped %u: RLIMIT_NOFILE is %lu\n", sizes[i],
+                        printf("bind-%u: left out, RLIMIT_NOFILE is %lu\n", sizes[i],
                                (unsigned long) limit.rlim_cur);
                         continue;
                 }

@@ -23,6 +23,7 @@
 
 #include "daemon/watch/watch-internal.h"
 #include "kernel/netlink.h"
+#include "tests/bench/report.h"
 
 #define ROUNDS         11
 #define PORT_FIRST     50000u /* of the listeners that the connections go to */
@@ -116,7 +117,7 @@ static void measure(Watch *w, unsigned long n_sockets)
 {
         static const Scan scans[] = {
                 { "look", SOCK_DIAG_STATE(SOCKET_LISTEN), false, false },
-                { "look with bound sockets", SOCK_DIAG_LISTENERS, true, false },
+                { "look-bound", SOCK_DIAG_LISTENERS, true, false },
                 { "sweep", SOCK_DIAG_ALL, true, true },
         };
         int fd;
@@ -132,9 +133,7 @@ static void measure(Watch *w, unsigned long n_sockets)
                 }
                 a = median(mine);
                 b = median(floor);
-                printf("%s at %lu sockets: %.2f (ours: %.0f us, floor: %.0f us)\n", scans[k].name,
-                       n_sockets, a / b, a, b);
-                (void) fflush(stdout);
+                report(scans[k].name, n_sockets, "us", a, b, "the kernel's dump, thrown away");
         }
         close(fd);
 }

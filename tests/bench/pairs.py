@@ -19,5 +19,5 @@ def report(name, pairs, other, words):
     """One line: the ratio of the medians, both, the median of the differences, and where half of these lie."""
     ours, peer = (statistics.median(p[i] for p in pairs) for i in (0, 1))
     low, middle, high = statistics.quantiles((a - b for a, b in pairs), n=4)
-    print(f"{name}: {ours / peer:.2f} (ours: {ours:.2f} ms, {other}: {peer:.2f} ms {words}; {middle:+.2f} ms, quartiles {low:+.2f} to "
-          f"{high:+.2f}, of {len(pairs)} pairs)", flush=True)
+    print(f"{name}: {ours / peer:.2f}, ours {ours:.2f} ms, {other} {peer:.2f} ms ({words}; {middle:+.2f} ms, quartiles {low:+.2f} to "
+          f"{high:+.2f}, {len(pairs)} pairs)", flush=True)
