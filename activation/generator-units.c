@@ -10,8 +10,8 @@
 /* What one start of the helper is told of: its request has to fit into one message. */
 #define NAMES_MAX (HANDOVER_MESSAGE_MAX - 64)
 
-/* Where the helper is put in a root of its own: PID 1 mounts an empty, writable /run there, while
- * the rest may be read-only, or somebody's who wants no traces of us in it. */
+/* Where the helper is put in a root of its own: /run is empty and writable there, the rest may be
+ * read-only. */
 #define HELPER_INSIDE "/run/portreserved-handover"
 
 /* PID 1 expands '%' in nearly every value. */
@@ -159,6 +159,10 @@ void generator_drop_in(const GeneratorDropIn *d, FILE *f)
                 d->socket ? "Socket" : "Service");
         put_commands(d, helper, "ExecStartPre", "start", f);
         put_commands(d, helper, "ExecStopPost", "stop", f);
+        /* What PID 1 mounts there for ExecStart=, but not for commands with "+": they would need
+         * mount points in the root itself, which may be read-only. */
+        if (d->view.own_run && !d->view.hides_runtime)
+                fputs("TemporaryFileSystem=/run:nosuid\n", f);
         if (d->view.own_root || d->view.hides_helper)
                 put_bind(d->helper, d->view.own_root ? HELPER_INSIDE : NULL, f);
         if (d->view.own_root || d->view.hides_runtime)

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "activation/generator-view.h"
+#include "kernel/unit-view.h"
 #include "model/config.h"
 
 /* portreserved-NAME.socket of a Hold=listen reservation; service is the owner's canonical name. */
@@ -16,7 +16,7 @@ typedef struct GeneratorDropIn {
         const char *const *names; /* the reservations that the unit owns */
         size_t n_names;
         const char *helper, *runtime; /* portreserved-handover, and where the daemon is asked */
-        GeneratorView view;           /* of the unit */
+        UnitView view;                /* of the unit */
 } GeneratorDropIn;
 
 /* UNIT.d/50-portreserved.conf of an owner of Hold=bound reservations. */

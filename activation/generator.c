@@ -153,7 +153,7 @@ static int write_socket(Generator *g, const Reservation *r)
 }
 
 /* Of a service; sockets have no root of their own but the host's. */
-static int read_view(const Generator *g, const char *unit, GeneratorView *ret)
+static int read_view(const Generator *g, const char *unit, UnitView *ret)
 {
         _cleanup_(unit_file_freep) UnitFile *u = NULL;
         int k;
@@ -161,7 +161,7 @@ static int read_view(const Generator *g, const char *unit, GeneratorView *ret)
         k = unit_file_load(g->root, unit, &u);
         if (k < 0)
                 return k == -ENOENT ? 0 : k;
-        return generator_view_read(u, g->helper, g->runtime, ret);
+        return unit_view_read(u, g->helper, g->runtime, ret);
 }
 
 static int write_drop_in(Generator *g, const Owned *owned, size_t n)

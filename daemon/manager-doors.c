@@ -64,25 +64,14 @@ static bool is_our_unit(const char *unit)
                cgroup_path_unit(cgroup, &ours, NULL) >= 0 && strcmp(ours, unit) == 0;
 }
 
-/* Its own, or that of a .socket unit that listens for it. */
-static bool is_owner_unit(const char *unit, const char *owner)
-{
-        _cleanup_(unit_file_freep) UnitFile *socket = NULL;
-        _cleanup_(freep) char *service = NULL;
-
-        if (strcmp(unit, owner) == 0)
-                return true;
-        return unit_name_has_suffix(unit, ".socket") && unit_file_load("", unit, &socket) >= 0 &&
-               unit_socket_service("", socket, &service) >= 0 && strcmp(service, owner) == 0;
-}
-
 static Asker judge_asker(const Reservation *r, const char *cgroup)
 {
         _cleanup_(freep) char *unit = NULL, *owner = NULL;
 
         if (!cgroup || cgroup_path_unit(cgroup, &unit, NULL) < 0)
                 return ASKER_OWNER;
-        if (r->unit && unit_resolve_alias("", r->unit, &owner) >= 0 && is_owner_unit(unit, owner))
+        if (r->unit && unit_resolve_alias("", r->unit, &owner) >= 0 &&
+            (strcmp(unit, owner) == 0 || unit_socket_starts("", unit, owner)))
                 return ASKER_OWNER;
         if (cgroup_path_is_login(cgroup) || is_our_unit(unit))
                 return ASKER_INFORMAL;

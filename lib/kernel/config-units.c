@@ -7,6 +7,7 @@
 
 #include "base/parse.h"
 #include "kernel/unit-file.h"
+#include "kernel/unit-view.h"
 
 /* PID 1's own, so everybody's who has none of their own. */
 #define HOST_NETWORK "/proc/1/ns/net"
@@ -83,24 +84,6 @@ static int has_own_network(const UnitFile *u, const char **ret_key, UnitValue *r
         return 0;
 }
 
-/* An image without /run as a place of its own may have none that the helper could be put in, and
- * then the service itself would not start. */
-static int is_closed_image(const UnitFile *u, UnitValue *ret)
-{
-        _cleanup_(unit_value_done) UnitValue image = { 0 }, api = { 0 };
-        bool yes;
-        int r;
-
-        r = unit_file_get(u, "Service", "RootImage", &image);
-        if (r >= 0)
-                r = unit_file_get(u, "Service", "MountAPIVFS", &api);
-        if (r < 0 || !image.text || !api.text || parse_bool(api.text, &yes) < 0 || yes)
-                return r;
-        *ret = api;
-        api = (UnitValue){ 0 };
-        return 1;
-}
-
 /* The mistake costs the hold; the ports stay in the kernel's list. */
 static void drop_hold(Reservation *r)
 {
@@ -137,7 +120,7 @@ static int check_network(Config *c, Reservation *r, const UnitFile *u)
 
 static int check_bound(Config *c, Reservation *r, const UnitFile *u, const char *name)
 {
-        _cleanup_(unit_value_done) UnitValue v = { 0 };
+        UnitView view = { 0 };
         int k;
 
         k = is_too_early(u, name);
@@ -150,15 +133,17 @@ static int check_bound(Config *c, Reservation *r, const UnitFile *u, const char 
                                     "cannot be handed to it; write Hold=none or Hold=shared",
                                     name, r->name);
         }
-        k = u ? is_closed_image(u, &v) : 0;
-        if (k <= 0)
+        k = u ? unit_view_read(u, NULL, NULL, &view) : 0;
+        if (k < 0 || !view.own_root || view.own_run)
                 return k;
+        /* Without a /run of PID 1's there may be no place that the helper could be put in, and then
+         * the service itself would not start. */
         drop_hold(r);
         return config_error(c, r->file, r->line,
-                            "%s has a RootImage= without a /run that something could be put in "
-                            "(%s:%u: MountAPIVFS=%s), so that Hold=bound of [%s] cannot be handed "
-                            "to it; remove MountAPIVFS=, or write Hold=shared",
-                            name, v.file, v.line, v.text, r->name);
+                            "%s has a root of its own with MountAPIVFS=no, so that Hold=bound of "
+                            "[%s] cannot be handed to it; remove MountAPIVFS=no, or write "
+                            "Hold=shared",
+                            name, r->name);
 }
 
 /* Two listeners on one address: whichever comes second fails. */

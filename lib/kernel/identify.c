@@ -21,6 +21,7 @@
 #include "base/printable.h"
 #include "kernel/owner.h"
 #include "kernel/process.h"
+#include "kernel/unit-sockets.h"
 #include "model/unit-name.h"
 
 /* portreserve-exec clients of one reservation. */
@@ -207,6 +208,19 @@ static bool in_unit(Identify *i, const char *path, uint64_t id, const char *unit
         return path ? cgroup_path_in_unit(path, unit) : is_in_system_slice(i, unit, id);
 }
 
+/* A .socket unit that bears another name, and says in its file that it starts the owner? */
+static bool is_owners_socket(const Owner *o, const char *path)
+{
+        _cleanup_(freep) char *unit = NULL;
+
+        if (!path || cgroup_path_unit(path, &unit, NULL) < 0)
+                return false;
+        for (size_t k = 0; k < OWNER_NAMES_MAX && o->names[k]; k++)
+                if (unit_socket_starts("", unit, o->names[k]))
+                        return true;
+        return false;
+}
+
 static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
 {
         _cleanup_(freep) char *path = NULL;
@@ -224,6 +238,8 @@ static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
         for (size_t k = 0; k < OWNER_NAMES_MAX && o->names[k]; k++)
                 if (in_unit(i, path, id, o->names[k]))
                         return RELATION_OWNER;
+        if (is_owners_socket(o, path))
+                return RELATION_OWNER;
         /* In the root cgroup everybody is who is in none. */
         return path && path[1] ? RELATION_NONE : RELATION_UNKNOWN;
 }

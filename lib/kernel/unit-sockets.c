@@ -14,7 +14,8 @@
 
 #define OURS "portreserved-"
 
-int unit_socket_service(const char *root, const UnitFile *socket, char **ret)
+/* The canonical name of the service that a .socket unit starts. -ENOENT: there is none such. */
+static int get_service(const char *root, const UnitFile *socket, char **ret)
 {
         _cleanup_(unit_value_done) UnitValue accept = { 0 }, service = { 0 };
         const char *name = unit_file_name(socket);
@@ -34,6 +35,15 @@ int unit_socket_service(const char *root, const UnitFile *socket, char **ret)
         return r == -ELOOP ? -ENOENT : r;
 }
 
+bool unit_socket_starts(const char *root, const char *unit, const char *service)
+{
+        _cleanup_(unit_file_freep) UnitFile *file = NULL;
+        _cleanup_(freep) char *started = NULL;
+
+        return unit_name_has_suffix(unit, ".socket") && unit_file_load(root, unit, &file) >= 0 &&
+               get_service(root, file, &started) >= 0 && strcmp(started, service) == 0;
+}
+
 static int add(UnitSockets *s, const char *root, const char *name)
 {
         _cleanup_(unit_file_freep) UnitFile *file = NULL;
@@ -45,7 +55,7 @@ static int add(UnitSockets *s, const char *root, const char *name)
                 return r;
         if (strcmp(unit_file_name(file), name) != 0)
                 return 0; /* an alias: the unit itself is in the list, too */
-        r = unit_socket_service(root, file, &service);
+        r = get_service(root, file, &service);
         if (r < 0)
                 return r;
         if (!GROW(s->items, s->n_allocated, s->n + 1))

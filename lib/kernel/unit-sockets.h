@@ -5,6 +5,7 @@
  * Ours are left out; so are templates and those with Accept=yes, which start no service that could
  * own a reservation. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "kernel/unit-file.h"
@@ -24,8 +25,8 @@ typedef struct UnitSockets {
 int unit_sockets_load(const char *root, UnitSockets *ret);
 void unit_sockets_done(UnitSockets *s);
 
-/* The canonical name of the service that a .socket unit starts. -ENOENT: there is none such. */
-int unit_socket_service(const char *root, const UnitFile *socket, char **ret);
+/* Is unit a .socket unit that starts this service (canonical name)? One file is read. */
+bool unit_socket_starts(const char *root, const char *unit, const char *service);
 
 /* Where it listens on one of the reservation's endpoints: 1, and the line that says so; 0: it does
  * not. */

@@ -16,6 +16,9 @@ PROGRAM = sys.argv[1]
 HELPER = "portreserved/portreserved-handover"
 SERVICE = "[Service]\nExecStart=/bin/true\n"
 
+# In a root of its own.
+OWN_ROOT = ["tmpfs", "-HELPER:/run/portreserved-handover", "-RUNTIME"]
+
 number = 0
 
 
@@ -84,9 +87,9 @@ def commands(text):
 
 
 def binds(text):
-    """BindReadOnlyPaths= lines; HELPER: where the helper was installed."""
-    return [re.sub("(?<=^-)/.*" + HELPER, "HELPER", line.partition("=")[2]) for line in text.splitlines()
-            if line.startswith("BindReadOnlyPaths=")]
+    """BindReadOnlyPaths= lines, and "tmpfs" for TemporaryFileSystem=/run; HELPER: where the helper was installed."""
+    return [re.sub("(?<=^-)/.*" + HELPER, "HELPER", line.partition("=")[2]).replace("/run:nosuid", "tmpfs") for line in text.splitlines()
+            if line.startswith(("BindReadOnlyPaths=", "TemporaryFileSystem="))]
 
 
 def test_listen():
@@ -182,7 +185,7 @@ Ports=82
         text = files["nginx.service.d/50-portreserved.conf"]
         check("ExecStartPre=-+/run/portreserved-handover start nginx\nExecStopPost=-+/run/portreserved-handover stop nginx\n" in text,
               "bound: run from the unit's own root", text)
-        check(binds(text) == ["-HELPER:/run/portreserved-handover", f"-{host.runtime}"], "bound: visible in the unit's own root", text)
+        check(binds(text) == ["tmpfs", "-HELPER:/run/portreserved-handover", f"-{host.runtime}"], "bound: visible in the unit's own root", text)
 
 
 def test_bound_many():
@@ -202,8 +205,9 @@ def test_view():
     rows = {
         "": [],
         "RootDirectory=/": [],
-        "RootDirectory=/srv": ["-HELPER:/run/portreserved-handover", "-RUNTIME"],
-        "RootImage=/srv.img": ["-HELPER:/run/portreserved-handover", "-RUNTIME"],
+        "RootDirectory=/srv": OWN_ROOT,
+        "RootDirectory=/srv\nBindPaths=/x:RUNTIME": OWN_ROOT[1:],
+        "RootImage=/srv.img": OWN_ROOT,
         "RootDirectory=/srv\nRootDirectoryStartOnly=yes": [],
         "TemporaryFileSystem=/var /usr:ro": ["-HELPER"],
         "TemporaryFileSystem=/": ["-HELPER", "-RUNTIME"],
@@ -281,7 +285,7 @@ Hold=bound
         names = {u: commands(files[f"{u}.d/50-portreserved.conf"])[0][1][1:] for u in ("a.service", "a.socket", "more.socket")}
         check(names == {"a.service": ["a", "b"], "a.socket": ["a"], "more.socket": ["a", "b"]}, "own sockets: what each has", names)
         check("\n[Socket]\nExecStartPre=" in files["a.socket.d/50-portreserved.conf"], "own sockets: the section", files)
-        check("closed.service has a RootImage= without a /run" in r.stderr, "a closed image is refused", r.stderr)
+        check("closed.service has a root of its own with MountAPIVFS=no" in r.stderr, "a root without /run is refused", r.stderr)
 
 
 def test_too_early():

@@ -274,6 +274,11 @@ static void test_sockets(void **state)
                 assert_string_equal(unit_file_name(sockets.items[i].file), rows[i].name);
                 assert_string_equal(sockets.items[i].service, rows[i].service);
         }
+        assert_true(unit_socket_starts(root, "a.socket", "real.service"));
+        assert_true(unit_socket_starts(root, "b.socket", "b.service"));
+        assert_false(unit_socket_starts(root, "b.socket", "real.service"));
+        assert_false(unit_socket_starts(root, "each.socket", "each.service"));
+        assert_false(unit_socket_starts(root, "none.socket", "none.service"));
         assert_meets(&sockets, 0, "80", 5);
         assert_meets(&sockets, 0, "127.0.0.2:80", 0);
         assert_meets(&sockets, 0, "[::1]:81", 5);

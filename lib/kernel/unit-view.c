@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "activation/generator-view.h"
+#include "kernel/unit-view.h"
 
 #include <string.h>
 
@@ -37,7 +37,7 @@ static const char *place(const char *word, unsigned field, size_t *ret_size)
 }
 
 static int read_mounts(const UnitFile *u, const char *key, unsigned field, const char *helper,
-                       const char *runtime, GeneratorView *v)
+                       const char *runtime, UnitView *v)
 {
         _cleanup_(unit_value_done) UnitValue list = { 0 };
         char *state = NULL;
@@ -57,31 +57,42 @@ static int read_mounts(const UnitFile *u, const char *key, unsigned field, const
         return 0;
 }
 
-static int read_root(const UnitFile *u, GeneratorView *v)
+/* A boolean key; otherwise: its default. */
+static int read_bool(const UnitFile *u, const char *key, bool otherwise, bool *ret)
 {
-        static const char *const keys[] = { "RootDirectory", "RootImage" };
-        _cleanup_(unit_value_done) UnitValue start_only = { 0 };
-        bool yes;
+        _cleanup_(unit_value_done) UnitValue v = { 0 };
         int r;
 
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
-                _cleanup_(unit_value_done) UnitValue root = { 0 };
-
-                r = unit_file_get(u, "Service", keys[i], &root);
-                if (r < 0)
-                        return r;
-                v->own_root = v->own_root || (root.text && strcmp(root.text, "/") != 0);
-        }
-        r = unit_file_get(u, "Service", "RootDirectoryStartOnly", &start_only);
+        r = unit_file_get(u, "Service", key, &v);
         if (r < 0)
                 return r;
-        if (start_only.text && parse_bool(start_only.text, &yes) >= 0 && yes)
-                v->own_root = false; /* that of ExecStart= alone */
+        if (!v.text || parse_bool(v.text, ret) < 0)
+                *ret = otherwise;
         return 0;
 }
 
-int generator_view_read(const UnitFile *u, const char *helper, const char *runtime,
-                        GeneratorView *ret)
+static int read_root(const UnitFile *u, UnitView *v)
+{
+        static const char *const keys[] = { "RootDirectory", "RootImage" };
+        bool start_only = false;
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(keys) && r >= 0; i++) {
+                _cleanup_(unit_value_done) UnitValue root = { 0 };
+
+                r = unit_file_get(u, "Service", keys[i], &root);
+                v->own_root = v->own_root || (root.text && strcmp(root.text, "/") != 0);
+        }
+        if (r >= 0)
+                r = read_bool(u, "MountAPIVFS", v->own_root, &v->own_run);
+        if (r >= 0)
+                r = read_bool(u, "RootDirectoryStartOnly", false, &start_only);
+        v->own_root = v->own_root && !start_only;
+        v->own_run = v->own_run && v->own_root;
+        return r;
+}
+
+int unit_view_read(const UnitFile *u, const char *helper, const char *runtime, UnitView *ret)
 {
         static const struct {
                 const char *key;
@@ -92,11 +103,11 @@ int generator_view_read(const UnitFile *u, const char *helper, const char *runti
                 { "BindReadOnlyPaths", 1 },
                 { "MountImages", 1 },
         };
-        GeneratorView v = { 0 };
+        UnitView v = { 0 };
         int r;
 
         r = read_root(u, &v);
-        for (size_t i = 0; i < ELEMENTSOF(mounts) && r >= 0; i++)
+        for (size_t i = 0; i < ELEMENTSOF(mounts) && r >= 0 && helper && runtime; i++)
                 r = read_mounts(u, mounts[i].key, mounts[i].field, helper, runtime, &v);
         if (r < 0)
                 return r;
