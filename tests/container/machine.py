@@ -274,9 +274,9 @@ class Machine:
         # A socket unit that is active when its file goes stays so, without its sockets.
         self.systemctl("stop", "portreserved.service", "portreserved-*.socket", check=False)
         wait_until(lambda: self.active("portreserved-list.service") == "inactive", "the companion has stopped")
-        for path in self.made:
-            if path.startswith("/etc/systemd/system/") and path.count("/") == 4:
-                self.systemctl("stop", os.path.basename(path), check=False)
+        units = [os.path.basename(p) for p in self.made if p.startswith("/etc/systemd/system/") and p.count("/") == 4]
+        if units:
+            self.systemctl("stop", *units, check=False)
         self.run("rm", "-rf", "/etc/portreserved.conf", "/etc/portreserved.conf.d", *self.made)
         self.made = []
         self.systemctl("daemon-reload")

@@ -51,7 +51,7 @@ ROWS = {
     # What they see
     "root": OWN_ROOT + "ExecStart=/subject {port} ready\nType=notify",
     "root-user": OWN_ROOT + "ExecStart=/subject {port}\nUser=nobody\nProtectSystem=strict",
-    "root-bare": OWN_ROOT + "ExecStart=/subject {port}\nMountAPIVFS=no\nBindReadOnlyPaths=/etc",
+    "root-read-only": "RootDirectory=/srv/read-only\nExecStart=/subject {port}\nRuntimeDirectory={unit}",
     "root-no-exec": OWN_ROOT + "ExecStart=/subject {port}\nNoExecPaths=/\nExecPaths=/subject\nTemporaryFileSystem=/tmp",
     "root-start-only": OWN_ROOT + "ExecStart=/subject {port}\nRootDirectoryStartOnly=yes\nExecStartPre=/usr/bin/test -x /usr/bin/python3",
     "tmpfs-run": "TemporaryFileSystem=/run",
@@ -65,7 +65,7 @@ KINDS = (CONTROL, BOUND, LISTEN)
 VARIABLE = re.compile(r"Timestamp|PID$|InvocationID|NSec$|^(Memory|IO|IP|Tasks|CPU)\w+|ControlGroupId|^UID$|^GID$|^Job$|StateChange|"
                       r"^(DropInPaths|ExecStartPre|ExecStartPreEx|ExecStopPost|ExecStopPostEx|After|Invocation|NeedDaemonReload)$")
 # Where a helper of ours has to be put into the unit's own view.
-BINDS = {"BindReadOnlyPaths"}
+BINDS = {"BindReadOnlyPaths", "TemporaryFileSystem"}
 
 
 def unit_of(kind, row):
@@ -132,6 +132,15 @@ def subject(trees):
     shutil.copy(trees[0] / "opt/inside/subject", rooted / "subject")
 
 
+# As of an image, which would need a loop device.
+READ_ONLY = """
+mkdir -p /srv/read-only
+mount -t tmpfs tmpfs /srv/read-only
+cp -a /srv/rooted/. /srv/read-only
+mount -o remount,ro /srv/read-only
+"""
+
+
 @pytest.fixture(scope="module")
 def m(subject, shared):
     """One daemon with a reservation for every row."""
@@ -139,9 +148,11 @@ def m(subject, shared):
     shared.write("/etc/dbus-1/system.d/subject.conf", POLICY)
     shared.made.append("/etc/dbus-1/system.d/subject.conf")
     shared.systemctl("reload", "dbus.service")
+    shared.run("sh", "-ec", READ_ONLY)
     shared.serve(config())
     yield shared
     shared.reset()
+    shared.run("umount", "/srv/read-only")
 
 
 def visit(m, unit, port, address="127.0.0.1"):
@@ -182,11 +193,6 @@ def differences(a, b):
     return {k: (a.get(k), b.get(k)) for k in a.keys() | b.keys() if a.get(k) != b.get(k)}
 
 
-def stop(m, *units):
-    m.systemctl("stop", *units)
-    m.systemctl("reset-failed", *units, check=False)
-
-
 @pytest.mark.parametrize("row", ROWS)
 def test_bound(m, row):
     unit, name = unit_of(BOUND, row), name_of(BOUND, row)
@@ -202,7 +208,7 @@ def test_bound(m, row):
     assert ours == [("exited", "0")], f"{unit}: {found['show']['ExecStartPre']}"
     if "once" not in ROWS[row]:
         m.wait_endpoint(name, "in-use")
-    stop(m, unit, unit_of(CONTROL, row))
+    m.systemctl("stop", unit, unit_of(CONTROL, row))
     m.wait_endpoint(name, "exclusive")
 
 
@@ -218,4 +224,4 @@ def test_listen(m, row):
     assert set(different) <= {"TriggeredBy"}, f"{unit}: {different}"
     assert "environment LISTEN_FDS=1" in found["told"].splitlines()
     wait_until(lambda: m.endpoint(name)["state"] == "listening", f"{name} is seen listening")
-    stop(m, native, ours, unit, unit_of(CONTROL, row))
+    m.systemctl("stop", native, ours, unit, unit_of(CONTROL, row))

@@ -9,8 +9,8 @@
  *
  * Words: fork (the child serves, the parent ends when it can), pidfile=PATH (fork writes it), ready
  * (READY=1 and STATUS=), main (with fork: MAINPID= of the child), store (puts two files of its own
- * into the unit's fd store where there are none yet), once (ends after its first client), crash
- * (after its first 20 ms).
+ * into the unit's fd store where there are none yet), once (ends after its first client), also=PORT
+ * (listens there, too), crash (after its first 20 ms).
  *
  * Linked statically: it also runs where there is no library. */
 
@@ -184,6 +184,8 @@ int main(int argc, char *argv[])
                 store |= strcmp(argv[i], "store") == 0;
                 once |= strcmp(argv[i], "once") == 0;
                 crash |= strcmp(argv[i], "crash") == 0;
+                if (strncmp(argv[i], "also=", 5) == 0)
+                        (void) listener((unsigned) atoi(argv[i] + 5), 0);
                 if (strncmp(argv[i], "pidfile=", 8) == 0)
                         pidfile = argv[i] + 8;
         }
