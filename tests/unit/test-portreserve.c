@@ -157,14 +157,9 @@ static void test_a_bad_line_costs_itself(void **state)
 static void test_names_that_cannot_be(void **state)
 {
         static const char *const names[] = {
-                "Daemon",
-                "@x",
-                "a b",
-                "a\nb",
-                "act",
-                "a-name-of-more-than-forty-eight-characters-is-not-one",
-                "a\xff"
-                "b"
+                "Daemon", "@x",  "a b",
+                "a\nb",   "act", "a-name-of-more-than-forty-eight-characters-is-not-one",
+                "a\377b",
         };
         _cleanup_(config_freep) Config *c = NULL;
 
