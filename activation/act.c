@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* portreserved-act: starts units for the daemon, which itself is not root. Socket-activated, for
- * user portreserved alone.
+/* portreserved-act: what the daemon, which itself is not root, needs of PID 1. It starts units, and
+ * lists the .socket units with their ports. Socket-activated, for user portreserved alone.
  *
  * The daemon may be wrong, or somebody else's by now, and applied.conf is its file: so but for
  * instances of an AlertUnit= template, only what PID 1 itself calls failed is started, that is,
  * what was to run anyway. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
+#include "activation/pid1-sockets.h"
 #include "activation/pid1.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -136,6 +139,71 @@ static void serve_request(const char *runtime_dir, const char *request, size_t s
                 start_unit(bus, c, p);
 }
 
+/* The file is sent whole: no half of a list, and nobody to wait for. */
+static int send_file(int fd, int file)
+{
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        struct iovec iov = { .iov_base = (char[1]){}, .iov_len = 1 };
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.header), &file, sizeof(int));
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int list_sockets(int *ret)
+{
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(closep) int file = -1, copy = -1;
+        bool failed;
+        FILE *f;
+        int r;
+
+        r = pid1_open(&bus);
+        if (r < 0)
+                return r;
+        file = memfd_create("socket-units", MFD_CLOEXEC);
+        if (file < 0)
+                return -errno;
+        copy = fcntl(file, F_DUPFD_CLOEXEC, 3);
+        f = copy < 0 ? NULL : fdopen(copy, "w");
+        if (!f)
+                return -errno;
+        TAKE_FD(copy);
+        r = pid1_write_sockets(bus, f);
+        failed = ferror(f);
+        if (fclose(f) != 0 || failed)
+                return r < 0 ? r : -EIO;
+        if (r < 0)
+                return r;
+        if (lseek(file, 0, SEEK_SET) < 0)
+                return -errno;
+        *ret = TAKE_FD(file);
+        return 0;
+}
+
+static void serve_list(int fd)
+{
+        _cleanup_(closep) int file = -1;
+        int r;
+
+        r = list_sockets(&file);
+        if (r >= 0)
+                r = send_file(fd, file);
+        if (r < 0)
+                say(LOG_ERR, "Cannot list the socket units: %s", strerror(-r));
+}
+
 static bool peer_admitted(int fd)
 {
         struct ucred cred = { .uid = UID_INVALID };
@@ -175,7 +243,10 @@ static int accept_one(int listener, const char *runtime_dir)
                 say(LOG_WARNING, "A request of more than %d bytes was dropped.", ACT_MESSAGE_MAX);
                 return 0;
         }
-        serve_request(runtime_dir, request, (size_t) n);
+        if (n == sizeof(ACT_LIST) && memcmp(request, ACT_LIST, sizeof(ACT_LIST)) == 0)
+                serve_list(fd);
+        else
+                serve_request(runtime_dir, request, (size_t) n);
         return 0;
 }
 
@@ -183,7 +254,8 @@ static void help(FILE *f)
 {
         (void) fputs("portreserved-act [--runtime-dir DIR]\n"
                      "\n"
-                     "Starts failed units for portreserved, which is not root. "
+                     "Starts failed units for portreserved, which is not root, and lists "
+                     "socket units.\n"
                      "portreserved-act.socket runs it; see portreserved(8).\n",
                      f);
 }

@@ -8,18 +8,15 @@
 
 #include "base/cleanup.h"
 #include "kernel/bus-client.h"
+#include "model/unit-name.h"
 
-#define PID1_SOCKET  "/run/systemd/private"
-#define PID1_NAME    "org.freedesktop.systemd1"
-#define PID1_PATH    "/org/freedesktop/systemd1"
-#define PID1_MANAGER "org.freedesktop.systemd1.Manager"
-#define PID1_UNIT    "org.freedesktop.systemd1.Unit"
+#define PID1_PRIVATE "/run/systemd/private"
 
 #define CALL_USEC (10 * 1000000u)
 
 int pid1_open(sd_bus **ret)
 {
-        return bus_client_open(PID1_SOCKET, CALL_USEC, ret);
+        return bus_client_open(PID1_PRIVATE, CALL_USEC, ret);
 }
 
 int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_names)
@@ -27,7 +24,7 @@ int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_nam
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(strv_freep) char **names = NULL;
-        _cleanup_(freep) char *state = NULL;
+        _cleanup_(freep) char *state = NULL, *result = NULL;
         const char *path;
         int r;
 
@@ -52,6 +49,13 @@ int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_nam
         if (r < 0)
                 return r;
         *ret_failed = strcmp(state, "failed") == 0;
+        if (*ret_failed && unit_name_has_suffix(unit, ".socket")) {
+                r = sd_bus_get_property_string(bus, PID1_NAME, path, PID1_SOCKET, "Result", NULL,
+                                               &result);
+                if (r < 0)
+                        return r;
+                *ret_failed = strcmp(result, PID1_NO_RESOURCES) == 0;
+        }
         *ret_names = TAKE_PTR(names);
         return 0;
 }

@@ -87,7 +87,8 @@ int endpoints_add(Endpoints *e, const json_t *reservation)
                 const char *const cells[] = {
                         get_text(reservation, "name"),
                         get_text(reservation, "unit"),
-                        get_text(reservation, "hold"),
+                        *get_text(reservation, "socket_unit") == '-' ? get_text(reservation, "hold")
+                                                                     : ".socket",
                         get_text(ep, "protocol"),
                         endpoint_place(ep, place),
                         state,

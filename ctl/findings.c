@@ -28,6 +28,21 @@ typedef struct Judge {
         Endpoint anywhere; /* with nobody */
 } Judge;
 
+/* The .socket units that the daemon knows, where it follows them. */
+static int add_units(const Ctl *c, Config *config)
+{
+        _cleanup_(socket_units_freep) SocketUnits *units = NULL;
+        _cleanup_(freep) char *text = NULL;
+        UnitConflicts unused;
+        char path[PATH_MAX];
+
+        if (path_join(path, sizeof(path), c->runtime_dir, RUNTIME_UNITS) < 0 ||
+            file_read(path, SOCKET_UNITS_TEXT_MAX, &text, NULL) < 0 ||
+            socket_units_parse(text, &units) < 0)
+                return 0;
+        return config_set_units(config, units, NULL, &unused);
+}
+
 /* What runs is what was last applied; without that, what would be. */
 static int load_config(const Ctl *c, Config **ret)
 {
@@ -37,6 +52,8 @@ static int load_config(const Ctl *c, Config **ret)
 
         if (!c->config && path_join(path, sizeof(path), c->runtime_dir, RUNTIME_APPLIED) >= 0) {
                 r = config_load_applied(path, ret);
+                if (r >= 0)
+                        return add_units(c, *ret);
                 if (r != -ENOENT)
                         return r;
         }

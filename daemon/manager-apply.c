@@ -99,8 +99,9 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         int r, k;
 
         m->held_told = 0;
-        m->reserved = *ports;
-        (void) reserve_apply(m->reserve, ports); /* tells its failures, and tries again */
+        m->declared = *ports;
+        manager_merge_units(m, config);
+        (void) reserve_apply(m->reserve, &m->reserved); /* tells its failures, and tries again */
 
         /* Both layers look into the old one while they compare: it goes last. */
         old = m->config;
@@ -116,6 +117,9 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         k = watch_apply(m->watch, config);
         if (k < 0)
                 log_error("Cannot watch: %s", strerror(-k));
+        k = units_enable(m->units, config->daemon.socket_units && notify_is_service());
+        if (k < 0)
+                log_error("Cannot follow socket units: %s", strerror(-k));
         /* Who had no memory for the new one still looks into the old. */
         if (r < 0 || k < 0)
                 TAKE_PTR(old);

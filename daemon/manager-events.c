@@ -292,7 +292,8 @@ static void on_collision_end(const Collision *c, uint64_t duration_usec, void *u
         event.duration_usec = duration_usec;
         alert_event(m->alert, &event);
         hold_set_port_freed(m->holds, c->endpoint->protocol, c->port);
-        start_failed_socket(m, c);
+        if (!units_port_freed(m->units, c->endpoint->protocol, c->port))
+                start_failed_socket(m, c);
 }
 
 static void on_collision_changed(const Collision *c, void *userdata)
@@ -364,6 +365,7 @@ static void on_runtime_restored(void *userdata)
         (void) open_door_restore(m->door);
         (void) reserve_apply(m->reserve, &m->reserved); /* records what is ours */
         manager_save_applied(m);
+        units_save(m->units);
         (void) state_write(m->state);
 }
 

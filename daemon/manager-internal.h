@@ -8,6 +8,7 @@
 extern const ReserveOps manager_reserve_ops;
 extern const HoldOps manager_hold_ops;
 extern const WatchOps manager_watch_ops;
+extern const UnitsOps manager_units_ops;
 extern const AlertOps manager_alert_ops;
 extern const BusOps manager_bus_ops;
 extern const HandoverOps manager_handover_ops;
@@ -19,6 +20,8 @@ extern const RuntimeDirOps manager_runtime_ops;
 int manager_load(Manager *m);
 /* Puts config (taken over) into effect. */
 int manager_apply(Manager *m, Config *config);
+/* Puts the .socket units behind what config declares, and into m->reserved beside m->declared. */
+void manager_merge_units(Manager *m, Config *config);
 /* What is in effect, for whoever starts after a crash, and for the generator. */
 void manager_save_applied(Manager *m);
 /* Would all placeholders outlive us? Asks PID 1 where that is not known, and tells if not. */

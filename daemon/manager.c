@@ -25,6 +25,7 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si,
         /* sd-bus flushes every connection when its loop exits, and waits for ever for a peer that
          * has not authenticated. */
         m->bus = bus_free(m->bus);
+        m->units = units_free(m->units);
         return sd_event_exit(sd_event_source_get_event(s), 0);
 }
 
@@ -136,6 +137,9 @@ int manager_new(const ManagerOptions *options, Manager **ret)
                           strerror(-r));
                 return r;
         }
+        r = units_new(m->event, options->runtime_dir, &manager_units_ops, m, &m->units);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(m);
         return 0;
 }
@@ -149,6 +153,7 @@ Manager *manager_free(Manager *m)
         open_door_free(m->door);
         bus_free(m->bus);
         clients_free(m->clients);
+        units_free(m->units);
         watch_free(m->watch);
         hold_set_free(m->holds);
         park_free(m->park);
@@ -159,6 +164,7 @@ Manager *manager_free(Manager *m)
         runtime_dir_free(m->runtime);
         config_free(m->config);
         free(m->generated_missing);
+        free(m->units_note);
         free(m->watch_error);
         sd_event_unref(m->event);
         free(m);
@@ -270,8 +276,10 @@ static void manager_stop(Manager *m)
                 runtime_dir_unlink(m->runtime, files[i]);
         /* Where a companion keeps the list this may be a restart, which goes on with what was
          * applied; after a stop the companion removes it all. */
-        if (!m->options.keep_list)
+        if (!m->options.keep_list) {
                 runtime_dir_unlink(m->runtime, RUNTIME_APPLIED);
+                runtime_dir_unlink(m->runtime, RUNTIME_UNITS);
+        }
 }
 
 int manager_run(Manager *m)

@@ -18,6 +18,7 @@
 #include "daemon/reserve/reserve.h"
 #include "daemon/runtime-dir.h"
 #include "daemon/state.h"
+#include "daemon/units/units.h"
 #include "daemon/watch/watch.h"
 #include "model/config.h"
 
@@ -33,8 +34,9 @@ typedef struct Manager {
         sd_event *event;
 
         Config *config;
-        PortSet reserved;      /* of the configuration, what may be in the kernel's list
+        PortSet declared;      /* of the configuration, what may be in the kernel's list
                                   (EphemeralFloor=) */
+        PortSet reserved;      /* the same, and of the .socket units */
         PortSet listening_tcp; /* ports that PID 1's listener or the owner was seen on, for
                                   Hold=listen */
         PortSet listening_udp;
@@ -43,6 +45,8 @@ typedef struct Manager {
         char *generated_missing; /* reservations whose generated units are not there, or NULL */
         unsigned adopted;        /* sockets of our last run */
         bool told_unparked;      /* that not all would outlive us */
+        int units_error;         /* why they cannot be listed, 0: they can */
+        char *units_note;        /* what of the .socket units is not reserved, or NULL */
         char *watch_error;       /* what the watch cannot see at the moment, or NULL */
 
         sd_event_source *gave_up; /* looks for units that have failed though their port is held */
@@ -52,6 +56,7 @@ typedef struct Manager {
         HoldSet *holds;
         Park *park;
         Watch *watch;
+        Units *units;
         Alert *alert;
         Bus *bus;
         HandoverServer *handover;

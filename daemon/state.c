@@ -71,15 +71,16 @@ static const char *endpoint_state(const Manager *m, const Reservation *r, const 
                 e->protocol == IPPROTO_TCP ? &m->listening_tcp : &m->listening_udp;
         Hold *h;
 
-        if (mode == HOLD_NONE)
+        if (mode == HOLD_NONE && !r->socket_unit)
                 return hold_state_to_string(HOLD_STATE_NONE);
         h = hold_set_find(m->holds, e, port);
         if (h)
                 return hold_state_to_string(hold_state(h));
         /* PID 1 listens, not we. */
-        if (mode == HOLD_LISTEN && portset_has(listening, port))
+        if ((mode == HOLD_LISTEN || r->socket_unit) && portset_has(listening, port))
                 return hold_state_to_string(HOLD_STATE_LISTENING);
-        return hold_state_to_string(collision ? HOLD_STATE_PENDING : HOLD_STATE_NONE);
+        return hold_state_to_string(collision || r->socket_failed ? HOLD_STATE_PENDING
+                                                                  : HOLD_STATE_NONE);
 }
 
 /* Ports first..last of the endpoint are alike. */
@@ -229,6 +230,10 @@ static json_t *degraded_to_json(const Manager *m)
         if (m->generated_missing)
                 append_text(a, "generated-units: none for %s; run 'portreservectl reload'",
                             m->generated_missing);
+        if (m->units_error < 0)
+                append_text(a, "socket-units: cannot be listed: %s", strerror(-m->units_error));
+        if (m->units_note)
+                append_text(a, "socket-units: %s", m->units_note);
         if (m->watch_error)
                 append_text(a, "watch: %s", m->watch_error);
         return a;

@@ -71,10 +71,12 @@ static int add_names(Owner *o, const char *unit)
 
 int owner_resolve(Owner *o, const Reservation *r)
 {
+        char generated[RESERVATION_UNIT_MAX];
+        const char *socket = r->socket_unit ?: reservation_socket_unit(r, generated);
         _cleanup_(freep) char *canonical = NULL;
         int q;
 
-        if (o->generated[0] &&
+        if (strcmp(o->generated, socket) == 0 &&
             (o->unit && r->unit ? strcmp(o->unit, r->unit) == 0 : o->unit == r->unit))
                 return 0;
         owner_forget_names(o);
@@ -93,6 +95,6 @@ int owner_resolve(Owner *o, const Reservation *r)
                 if (!o->unit)
                         return -ENOMEM;
         }
-        (void) reservation_socket_unit(r, o->generated);
+        (void) snprintf(o->generated, sizeof(o->generated), "%s", socket);
         return 1;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "model/reservation.h"
+#include "model/unit-name.h"
 
 #define OWNER_NAMES_MAX 5u
 
@@ -13,7 +14,8 @@ typedef struct Owner {
         char *reservation;
         char *unit;                   /* as configured when names was filled */
         char *names[OWNER_NAMES_MAX]; /* it by all its names, its .socket units; NULL at the end */
-        char generated[RESERVATION_UNIT_MAX];
+        char generated[UNIT_NAME_LENGTH_MAX +
+                       1]; /* the .socket unit that PID 1 listens by for the reservation */
         uint64_t *cgroups; /* of portreserve-exec clients, once for each */
         size_t n_cgroups, n_cgroups_allocated;
 } Owner;

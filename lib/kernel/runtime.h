@@ -14,6 +14,7 @@
 #define RUNTIME_APPLIED  "applied.conf"
 #define RUNTIME_OURS     "ours"    /* what of the kernel's list is ours */
 #define RUNTIME_REWRITE  "rewrite" /* what a rewrite of the list that was cut short has to leave */
+#define RUNTIME_UNITS    "socket-units" /* what PID 1 listens on besides; model/socket-unit.h */
 #define RUNTIME_ALERTS   "alerts"
 #define RUNTIME_LOCK     "lock" /* one daemon a runtime directory */
 
@@ -42,6 +43,8 @@
 
 /* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME,
  * which is removed when the daemon has stopped. Request: unit names, each ended by NUL, to start
- * where they have failed. No reply. */
+ * where they have failed; no reply. Or ACT_LIST and NUL: the reply is one byte with the fd of a file, which holds the .socket units
+ * with their ports (model/socket-unit.h). */
 #define ACT_SOCKET      "/run/portreserved-act"
 #define ACT_MESSAGE_MAX 4096
+#define ACT_LIST        "list"

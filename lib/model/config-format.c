@@ -136,8 +136,8 @@ int config_format(const Config *c, char **ret, size_t *ret_size)
               "effect.\n\n",
               f);
         format_daemon(c, defaults, f);
-        CONFIG_FOREACH_RESERVATION(c, r)
-                format_reservation(r, f);
+        for (size_t i = 0; i < c->n_reservations - c->n_units; i++)
+                format_reservation(c->reservations[i], f);
         for (size_t i = 0; i < c->n_pools; i++)
                 format_pool(c->pools[i], f);
         failed = ferror(f);
@@ -184,10 +184,12 @@ static bool pool_equal(const Pool *a, const Pool *b)
 
 bool config_equal(const Config *a, const Config *b)
 {
-        if (!daemon_equal(&a->daemon, &b->daemon) || a->n_reservations != b->n_reservations ||
+        size_t n = a->n_reservations - a->n_units;
+
+        if (!daemon_equal(&a->daemon, &b->daemon) || n != b->n_reservations - b->n_units ||
             a->n_pools != b->n_pools)
                 return false;
-        for (size_t i = 0; i < a->n_reservations; i++)
+        for (size_t i = 0; i < n; i++)
                 if (!reservation_equal(a->reservations[i], b->reservations[i]))
                         return false;
         for (size_t i = 0; i < a->n_pools; i++)

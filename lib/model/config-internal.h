@@ -31,6 +31,9 @@ struct ConfigPrivate {
 
         NameIndex reservations, pools;
         PortIndex *index;
+
+        Reservation **replaced; /* of .socket units; somebody may still look into them */
+        size_t n_replaced, n_replaced_allocated;
 };
 
 /* Where a value stands. */

@@ -61,6 +61,9 @@ static void private_free(struct ConfigPrivate *p)
         name_index_clear(&p->reservations);
         name_index_clear(&p->pools);
         port_index_free(p->index);
+        for (size_t i = 0; i < p->n_replaced; i++)
+                reservation_free(p->replaced[i]);
+        free(p->replaced);
         for (size_t i = 0; i < p->n_files; i++)
                 free(p->files[i]);
         free(p->files);

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "model/reservation.h"
+#include "model/socket-unit.h"
 
 #define CONFIG_PLACEHOLDERS_MAX 25000u
 #define CONFIG_POOLS_MAX        1000u
@@ -64,6 +65,7 @@ struct Config {
         ConfigDaemon daemon;
         Reservation **reservations; /* in order of first appearance */
         size_t n_reservations, n_reservations_allocated;
+        size_t n_units; /* the last so many are of .socket units, and nobody declared them */
         Pool **pools;
         size_t n_pools, n_pools_allocated;
         Diagnostic *errors;
@@ -105,6 +107,22 @@ int config_warn(Config *c, const char *file, unsigned line, const char *format, 
 /* All lines are in: fills defaults, drops what contradicts (overlaps, pools, caps), builds the
  * index by port. -ENOMEM. */
 int config_finish(Config *c);
+
+/* Do these two names mean the same service? By aliases, which only the outside knows. */
+typedef bool (*ConfigSameService)(const char *a, const char *b);
+
+/* What of the .socket units is left out, since another section has it. */
+typedef struct UnitConflicts {
+        size_t n;
+        char first[320]; /* "port 80/tcp of nginx.socket is reserved by [web]" */
+} UnitConflicts;
+
+/* Puts a reservation (Hold=none) for each .socket unit behind the declared ones, in the place of those that are there from before.
+ * What is declared wins: an endpoint that meets a declared one is left out, without a word if that is for the same service. Of two
+ * units with the same endpoint, one that listens comes before one that failed, and that before one that does neither. The declared
+ * reservations stay where they are; those replaced live until config_forget_replaced(). -ENOMEM: nothing has changed. */
+int config_set_units(Config *c, const SocketUnits *l, ConfigSameService same, UnitConflicts *ret);
+void config_forget_replaced(Config *c);
 
 /* All that the kernel's list must hold for it: the ports of the reservations. (Pools have no effect
  * in this build.) */

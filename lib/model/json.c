@@ -65,6 +65,8 @@ json_t *json_source(const char *file, unsigned line)
 
         if (!file)
                 return json_null();
+        if (line == 0) /* the file as a whole: a unit's */
+                return json_text(file);
         if (asprintf(&text, "%s:%u", file, line) < 0) {
                 text = NULL;
                 return NULL;
@@ -74,10 +76,10 @@ json_t *json_source(const char *file, unsigned line)
 
 json_t *json_from_reservation(const Reservation *r)
 {
-        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name", json_text(r->name), "unit",
-                         json_text(r->unit), "user", json_text(r->user), "source",
-                         json_source(r->file, r->line), "hold",
-                         json_text(hold_mode_to_string(r->hold)), "exclusive",
+        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name", json_text(r->name),
+                         "unit", json_text(r->unit), "user", json_text(r->user), "source",
+                         json_source(r->file, r->line), "socket_unit", json_text(r->socket_unit),
+                         "hold", json_text(hold_mode_to_string(r->hold)), "exclusive",
                          json_text(exclusive_to_string(r->exclusive)), "enforced", 0);
 }
 

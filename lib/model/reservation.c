@@ -170,6 +170,8 @@ Reservation *reservation_free(Reservation *r)
         free(r->user);
         free(r->alert_unit);
         free(r->description);
+        free(r->socket_unit);
+        free(r->socket_path);
         free(r);
         return NULL;
 }

@@ -72,6 +72,10 @@ typedef struct Reservation {
         bool damaged;            /* some of its lines were mistakes, and are left out */
         const char *hold_file;   /* of the Hold= line */
         unsigned hold_line;
+
+        char *socket_unit;  /* nobody declared it: of this .socket unit (SocketUnits=); else NULL */
+        char *socket_path;  /* that unit's file, or NULL */
+        bool socket_failed; /* for want of a resource: nearly always the port */
 } Reservation;
 
 #define UID_INVALID ((uid_t) -1)

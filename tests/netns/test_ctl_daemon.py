@@ -11,7 +11,7 @@ import pytest
 from conftest import KERNEL_LIST, kernel_list, thief, wait_until
 from test_ctl import HOLDER_KEYS, assert_prediction, watch, why  # noqa: F401 (watch is a fixture)
 
-RES_KEYS = ["name", "unit", "user", "source", "hold", "exclusive", "enforced", "endpoints"]
+RES_KEYS = ["name", "unit", "user", "source", "socket_unit", "hold", "exclusive", "enforced", "endpoints"]
 EP_KEYS = ["protocol", "address", "port", "last", "state", "reserved", "collision"]
 STATUS_KEYS = ["version", "features", "degraded", "reservations", "ports", "pending", "collisions", "drifts", "config_errors", "scan"]
 

@@ -147,11 +147,12 @@ static void test_reservation(void **state)
                 .line = 12,
         };
 
-        assert_json(
-                json_from_reservation(&r),
-                "{\"name\":\"web\",\"unit\":\"lighttpd.service\",\"user\":null,"
-                "\"source\":\"/etc/portreserved.conf:12\",\"hold\":\"listen\",\"exclusive\":\"no\","
-                "\"enforced\":false}");
+        assert_json(json_from_reservation(&r),
+                    "{\"name\":\"web\",\"unit\":\"lighttpd.service\",\"user\":null,"
+                    "\"source\":\"/etc/"
+                    "portreserved.conf:12\",\"socket_unit\":null,\"hold\":\"listen\",\"exclusive\":"
+                    "\"no\","
+                    "\"enforced\":false}");
         r.unit = NULL;
         r.user = (char *) "postgres";
         r.hold = HOLD_SHARED;
@@ -159,7 +160,8 @@ static void test_reservation(void **state)
         r.file = NULL;
         assert_json(json_from_reservation(&r),
                     "{\"name\":\"web\",\"unit\":null,\"user\":\"postgres\",\"source\":null,"
-                    "\"hold\":\"shared\",\"exclusive\":\"audit\",\"enforced\":false}");
+                    "\"socket_unit\":null,\"hold\":\"shared\",\"exclusive\":\"audit\",\"enforced\":"
+                    "false}");
 }
 
 static void test_endpoint(void **state)
