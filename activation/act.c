@@ -32,8 +32,14 @@
 #define IDLE_MSEC    10000
 #define REQUEST_MSEC 1000
 
+/* Who asks: they are served one after the other. */
+static struct ucred peer;
+
 /* journald reads the level from the prefix. */
 #define say(level, format, ...) (void) fprintf(stderr, "<%d>" format "\n", level, ##__VA_ARGS__)
+#define say_asked(level, format, ...)                                                              \
+        say(level, format " Asked by pid %d, uid %u.", ##__VA_ARGS__, (int) peer.pid,              \
+            (unsigned) peer.uid)
 
 /* "port-alert@x.service" is an instance of "port-alert@.service". */
 static bool instance_of(const char *unit, const char *template)
@@ -83,7 +89,7 @@ static void start_unit(sd_bus *bus, const Config *c, const char *unit)
         int r;
 
         if (!unit_name_valid(unit)) {
-                say(LOG_WARNING, "Not started: the name asked for is no unit's.");
+                say_asked(LOG_WARNING, "Not started: the name asked for is no unit's.");
                 return;
         }
 
@@ -96,9 +102,10 @@ static void start_unit(sd_bus *bus, const Config *c, const char *unit)
         allowed = alert_unit(c, unit) ||
                   (failed && (unit_name_has_suffix(unit, ".socket") || owner_unit(c, names)));
         if (!allowed) {
-                say(LOG_NOTICE, "%s: not started: it %s.", unit,
-                    failed ? "is neither a socket unit nor named by portreserved's configuration"
-                           : "has not failed");
+                say_asked(LOG_NOTICE, "%s: not started: it %s.", unit,
+                          failed ? "is neither a socket unit nor named by portreserved's "
+                                   "configuration"
+                                 : "has not failed");
                 return;
         }
 
@@ -118,7 +125,7 @@ static void serve_request(const char *runtime_dir, const char *request, size_t s
         int r;
 
         if (size == 0 || request[size - 1] != 0) {
-                say(LOG_WARNING, "A request that is not a list of names was dropped.");
+                say_asked(LOG_WARNING, "A request that is not a list of names was dropped.");
                 return;
         }
 
@@ -206,17 +213,14 @@ static void serve_list(int fd)
 
 static bool peer_admitted(int fd)
 {
-        struct ucred cred = { .uid = UID_INVALID };
-        socklen_t l = sizeof(cred);
+        socklen_t l = sizeof(peer);
         const struct passwd *pw = getpwnam(PEER_USER);
 
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &l) < 0)
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &l) < 0)
                 return false;
-        if (pw && cred.uid == pw->pw_uid)
+        if (pw && peer.uid == pw->pw_uid)
                 return true;
-        say(LOG_WARNING,
-            "A request of uid %u (pid %d) was refused: only user " PEER_USER " may ask.",
-            (unsigned) cred.uid, (int) cred.pid);
+        say_asked(LOG_WARNING, "A request was refused: only user " PEER_USER " may ask.");
         return false;
 }
 
@@ -240,7 +244,8 @@ static int accept_one(int listener, const char *runtime_dir)
         if (n <= 0)
                 return 0;
         if (n > ACT_MESSAGE_MAX) {
-                say(LOG_WARNING, "A request of more than %d bytes was dropped.", ACT_MESSAGE_MAX);
+                say_asked(LOG_WARNING, "A request of more than %d bytes was dropped.",
+                          ACT_MESSAGE_MAX);
                 return 0;
         }
         if (n == sizeof(ACT_LIST) && memcmp(request, ACT_LIST, sizeof(ACT_LIST)) == 0)

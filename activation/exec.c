@@ -72,36 +72,60 @@ static void join(char *names, size_t size)
                         names[i] = ':';
 }
 
-/* Sets what sd_listen_fds(3) reads, and puts the sockets at 3 and up. */
-static int inherit(ExchangeSockets *s, const char *names)
+/* How many sockets this process was given already: by another portreserve-exec, which has become this
+ * one, for a command that needs several reservations. What was meant for another process is stale. */
+static size_t inherited(const char **ret_names)
+{
+        const char *pid = getenv("LISTEN_PID"), *number = getenv("LISTEN_FDS");
+        unsigned long n;
+
+        *ret_names = getenv("LISTEN_FDNAMES");
+        if (!pid || !number || !*ret_names || strtol(pid, NULL, 10) != getpid())
+                return 0;
+        n = strtoul(number, NULL, 10);
+        return n <= OPEN_SOCKETS_MAX ? n : 0;
+}
+
+static int set_environment(size_t n, const char *names)
 {
         char number[32];
-
-        (void) unsetenv("LISTEN_PID");
-        (void) unsetenv("LISTEN_FDS");
-        (void) unsetenv("LISTEN_FDNAMES");
-        if (s->n == 0)
-                return 0;
-
-        /* First above all that is about to be put in place. */
-        for (size_t i = 0; i < s->n; i++) {
-                s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, LISTEN_FDS_START + (int) s->n);
-                if (s->fds[i] < 0)
-                        return -errno;
-        }
-        for (size_t i = 0; i < s->n; i++)
-                if (dup2(s->fds[i], LISTEN_FDS_START + (int) i) < 0)
-                        return -errno;
 
         (void) snprintf(number, sizeof(number), "%d", (int) getpid());
         if (setenv("LISTEN_PID", number, 1) < 0)
                 return -errno;
-        (void) snprintf(number, sizeof(number), "%zu", s->n);
+        (void) snprintf(number, sizeof(number), "%zu", n);
         if (setenv("LISTEN_FDS", number, 1) < 0)
                 return -errno;
-        if (setenv("LISTEN_FDNAMES", names, 1) < 0)
-                return -errno;
-        return 0;
+        return setenv("LISTEN_FDNAMES", names, 1) < 0 ? -errno : 0;
+}
+
+/* Sets what sd_listen_fds(3) reads, and puts the sockets at 3 and up, behind those that are there. */
+static int inherit(ExchangeSockets *s, const char *names)
+{
+        _cleanup_(freep) char *joined = NULL;
+        const char *before;
+        size_t first = inherited(&before), end = first + s->n;
+
+        if (first == 0) {
+                (void) unsetenv("LISTEN_PID");
+                (void) unsetenv("LISTEN_FDS");
+                (void) unsetenv("LISTEN_FDNAMES");
+        }
+        if (s->n == 0)
+                return 0;
+        if (asprintf(&joined, "%s%s%s", first ? before : "", first ? ":" : "", names) < 0)
+                return -ENOMEM;
+
+        /* First above all that is about to be put in place. */
+        for (size_t i = 0; i < s->n; i++) {
+                s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, LISTEN_FDS_START + (int) end);
+                if (s->fds[i] < 0)
+                        return -errno;
+        }
+        for (size_t i = 0; i < s->n; i++)
+                if (dup2(s->fds[i], LISTEN_FDS_START + (int) (first + i)) < 0)
+                        return -errno;
+        return set_environment(end, joined);
 }
 
 static const char help[] =

@@ -259,18 +259,7 @@ static int open_listening(Manager *m, const Reservation *r, int **ret_fds, size_
 {
         int k;
 
-        if (notify_is_service())
-                return refuse_open(ret_error, -EPERM,
-                                   "systemd listens for it, and starts its service with the first "
-                                   "client");
-        /* One that could not be had at first may be free by now. */
-        k = open_holds(m, r);
-        if (k == -EADDRINUSE)
-                return refuse_open(ret_error, k,
-                                   "somebody else has one of its ports; 'portreservectl status' "
-                                   "names it");
-        if (k >= 0)
-                k = listening_fds(m, r, ret_fds, ret_n, ret_names);
+        k = listening_fds(m, r, ret_fds, ret_n, ret_names);
         if (k < 0)
                 return k;
         if (*ret_n == 0) {
@@ -307,8 +296,10 @@ static int on_bus_open(const char *name, const BusCaller *caller, int **ret_fds,
                 return refuse_open(ret_error, -EPERM,
                                    "only root and the reservation's User= may open it");
         }
-        if (r->hold == HOLD_LISTEN)
-                return open_listening(m, r, ret_fds, ret_n, ret_names, ret_error);
+        if (r->hold == HOLD_LISTEN && notify_is_service())
+                return refuse_open(ret_error, -EPERM,
+                                   "systemd listens for it, and starts its service with the first "
+                                   "client");
 
         /* Followed first: nothing is opened that nobody would close. */
         k = follow_client(m, r, caller, cgroup, &client);
@@ -321,10 +312,13 @@ static int on_bus_open(const char *name, const BusCaller *caller, int **ret_fds,
         }
         if (k < 0)
                 return k;
+        /* A listener that could not be had at first may be had by now. */
         k = open_holds(m, r);
+        if (k >= 0 && r->hold == HOLD_LISTEN)
+                k = open_listening(m, r, ret_fds, ret_n, ret_names, ret_error);
         if (k < 0)
                 clients_drop(m->clients, client); /* tells on_client_gone() */
-        if (k == -EADDRINUSE)
+        if (k == -EADDRINUSE && !*ret_error)
                 return refuse_open(ret_error, k,
                                    "somebody else has one of its ports; 'portreservectl status' "
                                    "names it");

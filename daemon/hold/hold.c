@@ -211,7 +211,8 @@ void hold_leave(Hold *h)
         retry(h);
         if (h->leaving && now_usec(CLOCK_MONOTONIC) < h->since)
                 return;
-        if (r == 0 && hold_ask(h) == TRI_YES) {
+        /* Where nobody can be named (no cgroups), it is who was there before: the door was closed. */
+        if (r == 0 && hold_ask(h) != TRI_NO) {
                 h->leaving = false;
                 h->owner_seen = true;
                 h->interval = 0;

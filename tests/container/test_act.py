@@ -168,6 +168,19 @@ def test_ends_when_idle(act):
     assert act.active("portreserved-act.service") == "active"
 
 
+def test_is_there_after_a_stop_and_a_start(act):
+    """Also while it still waits for more to do: systemd starts no socket whose service is active."""
+    ask(act, "nothing.service")
+    assert act.active("portreserved-act.service") == "active"
+    act.systemctl("stop", "needs-act.service")
+    act.systemctl("start", "needs-act.service")
+    ask(act, "nothing.service")
+    act.systemctl("stop", "portreserved-act.socket")
+    assert act.active("portreserved-act.service") == "inactive"
+    act.systemctl("restart", "needs-act.service")
+    ask(act, "nothing.service")
+
+
 def test_has_no_capability(act):
     ask(act, "nothing.service")
     pid = act.show("portreserved-act.service", "MainPID")
