@@ -58,7 +58,7 @@ typedef struct HoldEvent {
 typedef struct HoldOps {
         /* After each change of state. pending->exclusive is a claim. */
         void (*changed)(const HoldEvent *e, void *userdata);
-        /* Has the owner bound this endpoint's port? Asked every 20 ms after a start at first, then
+        /* Has the owner bound this endpoint's port? Asked every 5 ms after a start at first, then
          * slower. TRI_UNKNOWN: cannot tell; then the kernel is asked whether anybody listens. */
         Tristate (*owner_bound)(const Reservation *r, const Endpoint *e, uint16_t port,
                                 void *userdata);

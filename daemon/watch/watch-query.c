@@ -11,7 +11,7 @@
 
 /* A server that closed more connections than that first has them destroyed in several rounds. */
 #define REMAINS_MAX 16384u
-/* Asked every 20 ms while an owner starts: where the kernel is slow to list bound sockets, only
+/* Asked every 5 ms while an owner starts: where the kernel is slow to list bound sockets, only
  * until it listens. */
 #define BOUND_COST_MAX (10 * USEC_PER_MSEC)
 
