@@ -59,6 +59,7 @@ class Machine:
             folder.mkdir()
         self.cgroups = []
         self.made = []
+        self.replaced = {}
         self.started = {}
         self.process = None
         self.leader = None
@@ -231,11 +232,21 @@ class Machine:
         self.write(f"/etc/systemd/system/{name}", text)
         self.made.append(f"/etc/systemd/system/{name}")
 
+    def replace(self, path, text):
+        """Another text in a file of the distribution's, until reset()."""
+        if path not in self.replaced:
+            self.replaced[path] = self.read(path)
+        self.write(path, text)
+
     def serve(self, config):
         """The daemon, freshly started with that configuration, and the units generated from it."""
         self.write("/etc/portreserved.conf", config)
         self.systemctl("daemon-reload")
         self.systemctl("start", "portreserved.service")
+
+    def explain(self, *units):
+        """What these units say of themselves, for the message of a failure."""
+        return self.run("systemctl", "--no-pager", "--full", "--lines=15", "status", *units, check=False).stdout
 
     def pid(self, unit="portreserved.service"):
         """Its main process, as seen inside."""
@@ -279,6 +290,9 @@ class Machine:
             self.systemctl("stop", *units, check=False)
         self.run("rm", "-rf", "/etc/portreserved.conf", "/etc/portreserved.conf.d", *self.made)
         self.made = []
+        for path, text in self.replaced.items():
+            self.write(path, text)
+        self.replaced = {}
         self.systemctl("daemon-reload")
         self.systemctl("reset-failed")
         self.run("sh", "-c", "echo >/proc/sys/net/ipv4/ip_local_reserved_ports")

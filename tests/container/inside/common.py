@@ -32,21 +32,25 @@ class Stop:
         return self.come
 
 
-def tcp(family=socket.AF_INET, *options):
-    s = socket.socket(family, socket.SOCK_STREAM)
+def tcp(family=socket.AF_INET, *options, kind=socket.SOCK_STREAM):
+    s = socket.socket(family, kind)
     for option in options:
         s.setsockopt(socket.SOL_SOCKET, option, 1)
     return s
 
 
-def connect_from(port, peer):
+def udp(family=socket.AF_INET, *options):
+    return tcp(family, *options, kind=socket.SOCK_DGRAM)
+
+
+def connect_from(port, peer, make=tcp):
     """An outgoing connection for which the kernel can choose no port but that one. Raises OSError where it may not."""
     with open(RANGE) as f:
         before = f.read()
     with open(RANGE, "w") as f:
         f.write(f"{port} {port}")
     try:
-        s = tcp()
+        s = make()
         s.connect(("127.0.0.1", peer))
         return s
     finally:

@@ -10,8 +10,8 @@
  *   errors     of our own (no port left, …): the figures are worth nothing
  *   slowest    full answer, in milliseconds
  *
- * Connections end with a reset (SO_LINGER 0), so that neither ports nor TIME_WAIT pile up. Says
- * READY=1 after the first full answer. */
+ * It waits for the server: what was begun before the first full answer does not count. Then it says
+ * READY=1. Connections end with a reset (SO_LINGER 0), so that neither ports nor TIME_WAIT pile up. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -74,7 +74,7 @@ static const Exchange *exchange;
 static unsigned n_slots = 16;
 static uint64_t least; /* for each client */
 static volatile sig_atomic_t stopping;
-static atomic_flag told = ATOMIC_FLAG_INIT;
+static atomic_ullong begun; /* when the first full answer came, 0: not yet */
 static atomic_int last_error;
 
 static Answer judge_http(const char *answer, size_t size)
@@ -111,6 +111,13 @@ static Answer judge_postgresql(const char *answer, size_t size)
         return size > ntohl(length) ? ANSWER_FULL : ANSWER_PART;
 }
 
+static Answer judge_redis(const char *answer, size_t size)
+{
+        if (!strchr(answer, '\n'))
+                return ANSWER_PART;
+        return strncmp(answer, "+PONG", 5) == 0 ? ANSWER_FULL : ANSWER_OTHER;
+}
+
 /* The question's id, and a response without an error. */
 static Answer judge_dns(const char *answer, size_t size)
 {
@@ -128,7 +135,8 @@ static const Exchange exchanges[] = {
         { "ssh", SOCK_STREAM, 30 * USEC_PER_SEC, TEXT(""), judge_banner },
         { "postgresql", SOCK_STREAM, 30 * USEC_PER_SEC,
           TEXT("\0\0\0\x17\0\3\0\0user\0postgres\0\0"), judge_postgresql },
-        { "dns", SOCK_DGRAM, 1 * USEC_PER_SEC, TEXT("ld\1\0\0\1\0\0\0\0\0\0\4load\4test\0\0\1\0\1"),
+        { "redis", SOCK_STREAM, 30 * USEC_PER_SEC, TEXT("PING\r\n"), judge_redis },
+        { "dns", SOCK_DGRAM, 5 * USEC_PER_SEC, TEXT("ld\1\0\0\1\0\0\0\0\0\0\4load\4test\0\0\1\0\1"),
           judge_dns },
 };
 
@@ -143,20 +151,23 @@ static bool finished(const Client *c)
 
         for (size_t i = 0; i < N_COUNTS; i++)
                 n += c->counts[i];
-        return stopping && n >= least;
+        return stopping && (n >= least || begun == 0);
 }
 
 static void end_exchange(Client *c, Slot *s, int what)
 {
-        uint64_t took = now_usec(CLOCK_MONOTONIC) - s->started;
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+        unsigned long long never = 0;
 
         close(s->fd);
         s->fd = -1;
-        c->counts[what]++;
-        if (what == OK && took > c->slowest)
-                c->slowest = took;
-        if (what == OK && !atomic_flag_test_and_set(&told))
+        if (what == OK && atomic_compare_exchange_strong(&begun, &never, now))
                 (void) sd_notify(0, "READY=1");
+        if (begun == 0 || s->started < begun)
+                return;
+        c->counts[what]++;
+        if (what == OK)
+                c->slowest = MAX_OF(c->slowest, now - s->started);
 }
 
 static void fail_exchange(Client *c, Slot *s, int error)
