@@ -118,21 +118,54 @@ static int check_network(Config *c, Reservation *r, const UnitFile *u)
         return k;
 }
 
-static int check_bound(Config *c, Reservation *r, const UnitFile *u, const char *name)
+static int refuse_early(Config *c, Reservation *r, const char *name)
+{
+        int k;
+
+        k = config_error(c, r->file, r->line,
+                         "%s starts before portreserved can, so that Hold=bound of [%s] cannot be "
+                         "handed to it; write Hold=none or Hold=shared",
+                         name, r->name);
+        drop_hold(r);
+        return k;
+}
+
+/* The .socket units that bind it for the service. 1: refused. */
+static int check_its_sockets(Config *c, Reservation *r, const char *name,
+                             const UnitSockets *sockets)
+{
+        for (size_t i = 0; i < sockets->n; i++) {
+                const UnitSocket *s = &sockets->items[i];
+                _cleanup_(unit_value_done) UnitValue v = { 0 };
+                int k = 0;
+
+                if (strcmp(s->service, name) == 0)
+                        k = unit_socket_meets(s, r, &v);
+                if (k > 0)
+                        k = is_too_early(s->file, unit_file_name(s->file));
+                if (k > 0)
+                        k = refuse_early(c, r, unit_file_name(s->file));
+                if (k < 0)
+                        return k;
+                if (r->hold != HOLD_BOUND)
+                        return 1;
+        }
+        return 0;
+}
+
+static int check_bound(Config *c, Reservation *r, const UnitFile *u, const char *name,
+                       const UnitSockets *sockets)
 {
         UnitView view = { 0 };
         int k;
 
         k = is_too_early(u, name);
-        if (k < 0)
+        if (k > 0)
+                return refuse_early(c, r, name);
+        if (k == 0)
+                k = check_its_sockets(c, r, name, sockets);
+        if (k != 0)
                 return k;
-        if (k > 0) {
-                drop_hold(r);
-                return config_error(c, r->file, r->line,
-                                    "%s starts before portreserved can, so that Hold=bound of [%s] "
-                                    "cannot be handed to it; write Hold=none or Hold=shared",
-                                    name, r->name);
-        }
         k = u ? unit_view_read(u, NULL, NULL, &view) : 0;
         if (k < 0 || !view.own_root || view.own_run)
                 return k;
@@ -169,6 +202,29 @@ static int check_listen(Config *c, const Reservation *r, const char *name,
         return 0;
 }
 
+/* systemd passes the sockets of several units in no order: their names have to tell them apart. */
+static int check_fd_name(Config *c, const Reservation *r)
+{
+        const SocketKey *key = reservation_socket_key(r, "FileDescriptorName");
+
+        if (!key || r->hold != HOLD_LISTEN)
+                return 0;
+        CONFIG_FOREACH_RESERVATION(c, other) {
+                const SocketKey *its = reservation_socket_key(other, "FileDescriptorName");
+
+                if (other == r || other->hold != HOLD_LISTEN || !other->unit ||
+                    strcmp(other->unit, r->unit) != 0 ||
+                    strcmp(its ? its->value : other->name, key->value) != 0)
+                        continue;
+                return config_warn(c, key->file, key->line,
+                                   "sockets of [%s] have that name, too, and systemd passes those "
+                                   "of several sections to %s in no order; choose another, or put "
+                                   "all addresses into one section",
+                                   other->name, r->unit);
+        }
+        return 0;
+}
+
 static int check_reservation(Config *c, Reservation *r, const char *root,
                              const UnitSockets *sockets)
 {
@@ -190,9 +246,11 @@ static int check_reservation(Config *c, Reservation *r, const char *root,
         name = u ? unit_file_name(u) : r->unit;
         k = u ? check_network(c, r, u) : 0;
         if (k >= 0 && r->hold == HOLD_BOUND)
-                k = check_bound(c, r, u, name);
+                k = check_bound(c, r, u, name, sockets);
         if (k >= 0 && r->hold == HOLD_LISTEN)
                 k = check_listen(c, r, name, sockets);
+        if (k >= 0)
+                k = check_fd_name(c, r);
         return k;
 }
 

@@ -22,6 +22,8 @@ ROWS = {
     "simple": "Type=simple",
     "exec": "Type=exec",
     "notify": "Type=notify\nExecStart={exec} ready",
+    # 252 does not know it, and says so with or without us.
+    "notify-reload": "Type=notify-reload\nExecStart={exec} ready",
     "notify-mainpid": "Type=notify\nNotifyAccess=all\nExecStart={exec} fork main",
     "forking": "Type=forking\nPIDFile=/run/{unit}.pid\nExecStart={exec} fork pidfile=/run/{unit}.pid",
     "forking-guess": "Type=forking\nExecStart={exec} fork",
@@ -35,6 +37,8 @@ ROWS = {
                 "ExecStop=/bin/true\nExecStopPost=/bin/true",
     "store": "Type=notify\nFileDescriptorStoreMax=4\nExecStart={exec} ready store",
     "watchdog": "Type=notify\nWatchdogSec=1h\nExecStart={exec} ready",
+    "slice": "Slice=subject.slice",
+    "delegate": "Delegate=yes",
     # Who they are
     "user": "User=nobody",
     "dynamic-user": "DynamicUser=yes\nUser=subject-user",
@@ -48,6 +52,7 @@ ROWS = {
     "families": "RestrictAddressFamilies=AF_INET\nIPAddressDeny=any\nIPAddressAllow=localhost\nRestrictNamespaces=yes",
     "inaccessible": "InaccessiblePaths=/run/portreserved /usr/libexec",
     "limits": "LimitNOFILE=16\nTasksMax=4\nLimitNPROC=8\nLimitFSIZE=0\nNice=5\nUMask=0777",
+    "processes": "PrivatePIDs=yes\nPrivateIPC=yes\nProtectHostname=yes\nKillSignal=SIGKILL",
     # What they see
     "root": OWN_ROOT + "ExecStart=/subject {port} ready\nType=notify",
     "root-user": OWN_ROOT + "ExecStart=/subject {port}\nUser=nobody\nProtectSystem=strict",
@@ -212,7 +217,8 @@ def test_bound(m, row):
     m.wait_endpoint(name, "exclusive")
 
 
-@pytest.mark.parametrize("row", ROWS)
+# With PrivatePIDs=, systemd 257 gives LISTEN_PID as the number outside, so that no program takes its sockets, by us or without us.
+@pytest.mark.parametrize("row", [r for r in ROWS if r != "processes"])
 def test_listen(m, row):
     unit, name = unit_of(LISTEN, row), name_of(LISTEN, row)
     native, ours = f"c-{row}.socket", f"portreserved-{name}.socket"

@@ -170,6 +170,14 @@ def test_two_listeners_on_one_port_are_told(host):
     assert "twice.socket listens there for twice.service as well (/etc/systemd/system/twice.socket:2)" in warning["message"]
 
 
+def test_one_name_for_two_listeners_is_told(host):
+    one = "[{}]\nListenStream={}\nUnit=x.service\nFileDescriptorName={}\n"
+    host.write("/etc/portreserved.conf", one.format("a", 23033, "http") + one.format("b", 23034, "a") + one.format("c", 23035, "other"))
+    assert host.ctl("check")["warnings"] == []
+    host.write("/etc/portreserved.conf", one.format("a", 23033, "http") + one.format("b", 23034, "http"))
+    assert [(w["line"], "in no order" in w["message"]) for w in host.ctl("check")["warnings"]] == [(4, True), (8, True)]
+
+
 # An fd store of its own
 
 

@@ -272,11 +272,17 @@ Hold=bound
 [closed]
 Ports=91
 Hold=bound
+[early]
+Ports=92
+Hold=bound
 """, "/lib/systemd/system/a.service": SERVICE, "/lib/systemd/system/alias.service": "-> a.service",
                "/lib/systemd/system/a.socket": "[Socket]\nListenStream=/run/a\nListenStream=80\n",
                "/lib/systemd/system/more.socket": "[Socket]\nListenStream=127.0.0.1:80\nListenStream=81\nService=alias.service\n",
                "/lib/systemd/system/path.socket": "[Socket]\nListenStream=/run/x\nService=a.service\n",
                "/lib/systemd/system/other.socket": "[Socket]\nListenStream=900\n",
+               "/lib/systemd/system/early.service": SERVICE,
+               "/lib/systemd/system/early.socket":
+                   "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Socket]\nListenDatagram=92\n",
                "/lib/systemd/system/closed.service": SERVICE + "RootImage=/x.img\nMountAPIVFS=no\n"}) as host:
         r = host.run()
         files = host.files()
@@ -285,6 +291,7 @@ Hold=bound
         names = {u: commands(files[f"{u}.d/50-portreserved.conf"])[0][1][1:] for u in ("a.service", "a.socket", "more.socket")}
         check(names == {"a.service": ["a", "b"], "a.socket": ["a"], "more.socket": ["a", "b"]}, "own sockets: what each has", names)
         check("\n[Socket]\nExecStartPre=" in files["a.socket.d/50-portreserved.conf"], "own sockets: the section", files)
+        check("early.socket starts before portreserved can" in r.stderr, "own sockets: not before us", r.stderr)
         check("closed.service has a root of its own with MountAPIVFS=no" in r.stderr, "a root without /run is refused", r.stderr)
 
 
