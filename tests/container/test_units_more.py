@@ -253,7 +253,14 @@ def test_crash_loop_of_a_listener(host):
         wait_until(lambda n=restarts: int(host.show("loop.service", "NRestarts")) > n, "it is started again")
     assert host.active("portreserved-loop.socket") == "active"
     assert host.finish("thief").split()[-1] == "0"
-    host.systemctl("stop", "portreserved-loop.socket", "loop.service")
+
+    def given_up():
+        host.systemctl("kill", "--signal=KILL", "loop.service", check=False)
+        return host.active("portreserved-loop.socket") == "failed"
+
+    wait_until(given_up, "systemd has given it up", step=0.1)
+    assert host.show("portreserved-loop.socket", "Result") == "service-start-limit-hit"
+    assert host.list() == "23053"
 
 
 # What cannot be served
