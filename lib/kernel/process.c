@@ -202,8 +202,13 @@ int process_peer_pidfd(int connection, pid_t pid)
         int fd = -1;
         socklen_t l = sizeof(fd);
 
-        if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &l) >= 0)
-                return fd;
+        if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &l) >= 0) {
+                if (!process_has_ended(fd))
+                        return fd;
+                /* From 6.16 on also of one that was reaped. */
+                close(fd);
+                return -ESRCH;
+        }
         if (errno != ENOPROTOOPT)
                 /* Reaped (EINVAL on some versions): there is nobody to have an fd of. */
                 return errno == EINVAL ? -ESRCH : -errno;
