@@ -7,6 +7,7 @@ PORTRESERVED_SUITE the distribution (bookworm), PORTRESERVED_CONTAINER_CACHE whe
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -41,6 +42,24 @@ def trees():
         yield [layer, base]
     finally:
         shutil.rmtree(layer, ignore_errors=True)
+
+
+def pytest_report_header():
+    return f"distribution: Debian {SUITE}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure names the distribution, the units that have failed there, and what was said last."""
+    report = (yield).get_result()
+    if not report.failed:
+        return
+    for m in {id(v): v for v in getattr(item, "funcargs", {}).values() if isinstance(v, Machine) and v.leader}.values():
+        try:
+            text = m.explain("--state=failed") + m.run("journalctl", "-q", "--boot", "-n", "40", check=False, timeout=30).stdout
+        except (OSError, subprocess.SubprocessError) as e:
+            text = f"the machine does not say: {e}"
+        report.sections.append((f"Debian {SUITE}: failed units, and the journal's end", text))
 
 
 @pytest.fixture

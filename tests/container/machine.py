@@ -198,7 +198,12 @@ class Machine:
         return self.run("cat", path).stdout
 
     def systemctl(self, *argv, check=True):
-        return self.run("systemctl", "--no-pager", *argv, check=check)
+        """Where it fails, that says what the units themselves have to say."""
+        r = self.run("systemctl", "--no-pager", *argv, check=False)
+        if check and r.returncode != 0:
+            units = [a for a in argv[1:] if not a.startswith("-")]
+            raise Failed(f"systemctl {' '.join(argv)}: {r.returncode}\n{r.stdout}{r.stderr}{self.explain(*units) if units else ''}")
+        return r
 
     def show(self, unit, prop):
         return self.systemctl("show", "--value", f"--property={prop}", unit).stdout.rstrip("\n")
