@@ -75,13 +75,15 @@ static void close_behind_owner(Hold *h)
 /* The owner has bound (TCP: listens). */
 void hold_owner_bound(Hold *h)
 {
+        bool open = h->mode == HOLD_SHARED || h->reuse == REUSE_ALWAYS;
+
         h->owner_up = h->owner_seen = true;
         h->leaving = h->scrub_due = false;
         h->since = h->interval = 0;
         hold_schedule(h, 0);
         if (h->state == HOLD_STATE_SHARING || h->fd < 0)
-                step_behind(h, h->reuse == REUSE_ALWAYS);
-        if (h->fd >= 0 && h->reuse == REUSE_ALWAYS) {
+                step_behind(h, open);
+        if (h->fd >= 0 && open) {
                 if (placeholder_share(h->fd) == 0)
                         hold_enter(h, HOLD_STATE_SHARING, 0);
                 return;
