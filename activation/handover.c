@@ -6,7 +6,8 @@
  *
  * Fail open: a start never fails because of portreserved, and never waits long for it. Where the
  * daemon is gone for good, PID 1 would go on holding the port in its fd store, and the owner could
- * not bind: only then the store is emptied. */
+ * not bind: only then the store is emptied. One that is there and does not answer is killed first,
+ * as its watchdog would do later: it loses nothing by that, and PID 1 starts it again. */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -22,14 +23,20 @@
 
 /* How long one may wait for an answer of a daemon that is there, and for one that is being
  * restarted. */
-#define REPLY_USEC   (2 * 1000000u)
+#define REPLY_USEC   (2500 * 1000u)
 #define RESTART_USEC (5 * 1000000u)
 #define RETRY_USEC   20000u
 #define RESETS_MAX   3 /* a daemon that hangs up on us; more is no crash */
 
-#define DAEMON_UNIT "portreserved.service"
+#define DAEMON_UNIT    "portreserved.service"
+#define COMPANION_UNIT "portreserved-list.service"
 
 #define EXIT_REFUSED 1 /* the daemon said no; ExecStartPre=- ignores it */
+
+static void kill_daemon(void)
+{
+        (void) systemctl_run((const char *const[]){ "kill", "--signal=KILL", DAEMON_UNIT, NULL });
+}
 
 /* Empties the fd store of a daemon that will not come back by itself. */
 static void release_store(void)
@@ -39,24 +46,46 @@ static void release_store(void)
                 "portreserved has failed: its sockets are closed, so that this service can start. "
                 "See \"systemctl status portreserved\".\n");
         /* systemd 257 refuses to clean a unit that is failed or waits for its restart; 252 knows no
-         * fdstore to clean, and drops the store by itself. */
+         * fdstore to clean, and drops the store by itself. To stop one that hangs takes longer than
+         * its owner has. */
+        kill_daemon();
         (void) systemctl_run((const char *const[]){ "stop", DAEMON_UNIT, NULL });
         (void) systemctl_run((const char *const[]){ "reset-failed", DAEMON_UNIT, NULL });
         (void) systemctl_run((const char *const[]){ "clean", "--what=fdstore", DAEMON_UNIT, NULL });
 }
 
-/* Asks until there is an answer or no hope. For a start, a daemon that is on its way back gets
- * RESTART_USEC, and its store is emptied if it does not make it. */
-static int hand_over(bool start, const struct sockaddr_un *sa, const char *request, size_t size,
-                     char *buf, size_t buf_size)
+/* Is it worth to ask again? At the end of patience, a daemon that is not there yet has failed. */
+static bool is_hopeful(bool start, bool patient)
 {
-        uint64_t begin = now_usec(CLOCK_MONOTONIC);
-        uint64_t patience = begin + (start ? RESTART_USEC : REPLY_USEC);
+        switch (systemctl_state(DAEMON_UNIT, COMPANION_UNIT)) {
+        case DAEMON_GONE:
+                return false;
+        case DAEMON_FAILED:
+                if (start)
+                        release_store();
+                return false;
+        case DAEMON_RESTARTING:
+                if (start && !patient)
+                        release_store();
+                return patient;
+        case DAEMON_LETTING_GO:
+        case DAEMON_THERE:
+                break;
+        }
+        return patient;
+}
+
+/* Asks until there is an answer or no hope. For a start, a daemon that is on its way back gets
+ * RESTART_USEC. */
+static int ask(bool start, const struct sockaddr_un *sa, const char *request, size_t size,
+               char *buf, size_t buf_size)
+{
+        uint64_t patience = now_usec(CLOCK_MONOTONIC) + (start ? RESTART_USEC : REPLY_USEC);
         bool asked = false;
         unsigned resets = 0;
 
         for (;;) {
-                DaemonState state;
+                bool patient;
                 int r;
 
                 r = exchange(sa, request, size, buf, buf_size, NULL,
@@ -67,22 +96,30 @@ static int hand_over(bool start, const struct sockaddr_un *sa, const char *reque
                         return r;
 
                 /* Asking PID 1 costs some milliseconds: not at each turn. The last one decides. */
-                if (!asked || now_usec(CLOCK_MONOTONIC) >= patience) {
-                        state = systemctl_state(DAEMON_UNIT);
-                        asked = true;
-                        if (state == DAEMON_GONE)
-                                return r;
-                        if (state == DAEMON_FAILED ||
-                            (state == DAEMON_RESTARTING && now_usec(CLOCK_MONOTONIC) >= patience)) {
-                                if (start)
-                                        release_store();
-                                return r;
-                        }
-                }
-                if (now_usec(CLOCK_MONOTONIC) >= patience)
+                patient = now_usec(CLOCK_MONOTONIC) < patience;
+                if ((!asked || !patient) && !is_hopeful(start, patient))
                         return r;
+                asked = true;
                 (void) usleep(RETRY_USEC);
         }
+}
+
+static int hand_over(bool start, const struct sockaddr_un *sa, const char *request, size_t size,
+                     char *buf, size_t buf_size)
+{
+        int r;
+
+        r = ask(start, sa, request, size, buf, buf_size);
+        if (r != -ETIMEDOUT || !start ||
+            systemctl_state(DAEMON_UNIT, COMPANION_UNIT) != DAEMON_THERE)
+                return r;
+
+        (void) fprintf(stderr, "portreserved does not answer: killed, so that it is restarted.\n");
+        kill_daemon();
+        r = ask(start, sa, request, size, buf, buf_size);
+        if (r == -ETIMEDOUT)
+                release_store();
+        return r;
 }
 
 static const char help[] =

@@ -73,10 +73,10 @@ int systemctl_run(const char *const *arguments)
         return run(arguments, -1);
 }
 
-DaemonState systemctl_state(const char *unit)
+DaemonState systemctl_state(const char *unit, const char *companion)
 {
         _cleanup_(closep) int in = -1, out = -1;
-        char text[256];
+        char text[256], *second;
         ssize_t size;
         int fds[2];
 
@@ -86,13 +86,16 @@ DaemonState systemctl_state(const char *unit)
         out = fds[1];
 
         /* The answer is smaller than a pipe: no need to read before it has ended. */
-        if (run((const char *const[]){ "show", "--property=ActiveState,SubState", unit, NULL },
+        if (run((const char *const[]){ "show", "--property=ActiveState", unit, companion, NULL },
                 out) != 0)
                 return DAEMON_GONE;
         size = read(in, text, sizeof(text) - 1);
         if (size <= 0)
                 return DAEMON_GONE;
         text[size] = 0;
+        second = strstr(text, "\n\n");
+        if (second)
+                *second = 0;
 
         if (strstr(text, "ActiveState=failed"))
                 return DAEMON_FAILED;
@@ -100,6 +103,9 @@ DaemonState systemctl_state(const char *unit)
         if (strstr(text, "ActiveState=activating"))
                 return DAEMON_RESTARTING;
         if (strstr(text, "ActiveState=inactive"))
-                return DAEMON_GONE;
+                return second && (strstr(second + 1, "=active") ||
+                                  strstr(second + 1, "=deactivating"))
+                               ? DAEMON_LETTING_GO
+                               : DAEMON_GONE;
         return DAEMON_THERE;
 }
