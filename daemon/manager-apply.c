@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "base/printable.h"
 #include "daemon/alert/log.h"
-#include "daemon/generated.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
 #include "kernel/config-file.h"
@@ -108,6 +107,8 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         m->config = config;
         alert_set_interval(m->alert, config->daemon.alert_interval_usec);
         identify_reset(watch_identify(m->watch));
+        if (m->generated)
+                (void) generated_look(m->generated, config);
         r = hold_set_apply(m->holds, config);
         if (r < 0)
                 log_error("Cannot hold all ports: %s", strerror(-r));
@@ -136,18 +137,6 @@ int manager_apply(Manager *m, Config *config)
         reservable(m, config, &ports);
         log_diagnostics(config);
         return manager_apply_ports(m, config, &ports);
-}
-
-/* A start does not make PID 1 run our generator, as portreservectl's reload does. */
-static void check_generated(Manager *m)
-{
-        if (!notify_is_service() || generated_missing(m->config, &m->generated_missing) < 0)
-                return;
-        if (m->generated_missing)
-                log_warning("No generated units for %s: their services cannot bind, or are not "
-                            "started by clients. Run 'portreservectl reload'; if that does not "
-                            "help, see what portreserved-generator says in the journal.",
-                            m->generated_missing);
 }
 
 static void log_loaded(const Manager *m)
@@ -199,7 +188,7 @@ int manager_load(Manager *m)
         if (r < 0)
                 return r;
         TAKE_PTR(c);
-        check_generated(m);
+        manager_log_generated(m);
         log_loaded(m);
         return 0;
 }
@@ -240,9 +229,6 @@ static int reload(Manager *m, char **ret_error)
                 *ret_error = errors_text(c);
                 return -EINVAL;
         }
-        /* Whoever asked for this reload looks after them. */
-        free(m->generated_missing);
-        m->generated_missing = NULL;
         return manager_apply_ports(m, TAKE_PTR(c), &ports);
 }
 

@@ -14,6 +14,7 @@ extern const BusOps manager_bus_ops;
 extern const HandoverOps manager_handover_ops;
 extern const ClientsOps manager_clients_ops;
 extern const RuntimeDirOps manager_runtime_ops;
+extern const GeneratedOps manager_generated_ops;
 
 /* The configuration that a start begins with: applied.conf of a daemon that crashed, else the
  * administrator's files. */
@@ -24,6 +25,8 @@ int manager_apply(Manager *m, Config *config);
 void manager_merge_units(Manager *m, Config *config);
 /* What is in effect, for whoever starts after a crash, and for the generator. */
 void manager_save_applied(Manager *m);
+/* Generated units that are not there. */
+void manager_log_generated(const Manager *m);
 /* Would all placeholders outlive us? Asks PID 1 where that is not known, and tells if not. */
 void manager_confirm_parked(Manager *m);
 /* One of its holds is exclusive again: what was remembered of an owner that was started by hand goes

@@ -3,6 +3,8 @@
 #include "daemon/manager.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -131,6 +133,13 @@ int manager_new(const ManagerOptions *options, Manager **ret)
                 log_error("Cannot start: %s", strerror(-r));
                 return r;
         }
+        if (notify_is_service()) {
+                r = generated_new(m->event, &manager_generated_ops, m, &m->generated);
+                if (r < 0) {
+                        log_error("Cannot watch for PID 1's daemon-reload: %s", strerror(-r));
+                        return r;
+                }
+        }
         r = watch_new(m->event, &manager_watch_ops, m, &m->watch);
         if (r < 0) {
                 log_error("Cannot ask the kernel for its sockets (netlink sock_diag): %s",
@@ -157,13 +166,13 @@ Manager *manager_free(Manager *m)
         watch_free(m->watch);
         hold_set_free(m->holds);
         park_free(m->park);
+        generated_free(m->generated);
         reserve_free(m->reserve);
         owners_free(m->owners);
         alert_free(m->alert);
         state_free(m->state);
         runtime_dir_free(m->runtime);
         config_free(m->config);
-        free(m->generated_missing);
         free(m->units_note);
         free(m->watch_error);
         sd_event_unref(m->event);
@@ -178,6 +187,9 @@ static int on_adopted(int fd, const char *name, void *userdata)
         Manager *m = userdata;
         int r;
 
+        /* Left open at a stop: that is no sign that its owner starts. */
+        if (m->is_fresh)
+                (void) placeholder_unshare(fd);
         r = hold_set_adopt_consume_fd(m->holds, fd, name);
         if (r == -ENOMEM)
                 return r;
@@ -230,10 +242,29 @@ static int open_doors(Manager *m)
         return r;
 }
 
+/* Not restarted, but started after a boot or a stop. */
+static bool is_fresh(const Manager *m)
+{
+        char path[PATH_MAX];
+
+        return manager_runtime_path(m, RUNTIME_APPLIED, path) >= 0 && access(path, F_OK) < 0;
+}
+
+static void unlink_files(const Manager *m, const char *const *names, size_t n)
+{
+        char path[PATH_MAX];
+
+        for (size_t i = 0; i < n; i++)
+                if (manager_runtime_path(m, names[i], path) >= 0)
+                        (void) unlink(path);
+}
+
 int manager_start(Manager *m)
 {
         int r;
 
+        m->is_fresh = is_fresh(m);
+        unlink_files(m, (const char *const[]){ RUNTIME_STOPPING, RUNTIME_LEFT_OPEN }, 2);
         r = adopt_fds(m);
         if (r < 0)
                 return r;
@@ -251,6 +282,27 @@ int manager_start(Manager *m)
         return 0;
 }
 
+/* Stopped for good: PID 1 may keep our sockets (FileDescriptorStorePreserve=), and nobody will open
+ * them when their owners start. They stay in everybody else's way, but for servers with SO_REUSEADDR;
+ * those of ReuseAddress=no are closed. */
+static void leave_open(Manager *m)
+{
+        _cleanup_(closep) int fd = -1;
+        char path[PATH_MAX];
+
+        if (!m->generated || manager_runtime_path(m, RUNTIME_STOPPING, path) < 0 ||
+            access(path, F_OK) < 0)
+                return;
+        m->leaving = true;
+        if (hold_set_apply(m->holds, m->config) < 0)
+                return;
+        if (manager_runtime_path(m, RUNTIME_LEFT_OPEN, path) >= 0)
+                fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                log_warning("Cannot make %s: %s. The sockets will be closed.", path,
+                            strerror(errno));
+}
+
 /* A clean end. The sockets in the fd store stay there if this is a restart. */
 static void manager_stop(Manager *m)
 {
@@ -259,6 +311,7 @@ static void manager_stop(Manager *m)
         int r;
 
         notify_stopping();
+        leave_open(m);
         if (!m->options.keep_list) {
                 PortSet none;
 

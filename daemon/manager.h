@@ -12,6 +12,7 @@
 #include "daemon/bus/handover-server.h"
 #include "daemon/bus/open-door.h"
 #include "daemon/clients.h"
+#include "daemon/generated.h"
 #include "daemon/hold/hold.h"
 #include "daemon/owners.h"
 #include "daemon/park.h"
@@ -40,14 +41,15 @@ typedef struct Manager {
         PortSet listening_tcp; /* ports that PID 1's listener or the owner was seen on, for
                                   Hold=listen */
         PortSet listening_udp;
-        LogLimit refused;        /* lines about commands that were not given a port */
-        unsigned held_told;      /* `held` events told since the last apply */
-        char *generated_missing; /* reservations whose generated units are not there, or NULL */
-        unsigned adopted;        /* sockets of our last run */
-        bool told_unparked;      /* that not all would outlive us */
-        int units_error;         /* why they cannot be listed, 0: they can */
-        char *units_note;        /* what of the .socket units is not reserved, or NULL */
-        char *watch_error;       /* what the watch cannot see at the moment, or NULL */
+        LogLimit refused;   /* lines about commands that were not given a port */
+        unsigned held_told; /* `held` events told since the last apply */
+        bool is_fresh;      /* started, not restarted */
+        unsigned adopted;   /* sockets of our last run */
+        bool leaving;       /* stopped for good, and the holds are left open */
+        bool told_unparked; /* that not all would outlive us */
+        int units_error;    /* why they cannot be listed, 0: they can */
+        char *units_note;   /* what of the .socket units is not reserved, or NULL */
+        char *watch_error;  /* what the watch cannot see at the moment, or NULL */
 
         sd_event_source *gave_up; /* looks for units that have failed though their port is held */
 
@@ -55,6 +57,7 @@ typedef struct Manager {
         Reserve *reserve;
         HoldSet *holds;
         Park *park;
+        Generated *generated; /* NULL: no systemd, and nothing is generated */
         Watch *watch;
         Units *units;
         Alert *alert;

@@ -434,6 +434,15 @@ static int ask(void)
         return 0;
 }
 
+void park_renew(Park *p)
+{
+        /* What it has already, it knows to be the same. */
+        for (size_t i = 0; i < p->n_pages; i++)
+                (void) notify_store_fds((const int[]){ p->pages[i]->fds.in, p->pages[i]->fds.out },
+                                        2, p->pages[i]->name);
+        p->unconfirmed = p->n_pages > 0;
+}
+
 void park_confirm(Park *p)
 {
         int r;

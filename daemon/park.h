@@ -38,6 +38,9 @@ int park_add(Park *p, int fd, const char *name);
 /* Once the caller has closed its own fd, the socket is closed. */
 void park_remove(Park *p, const char *name);
 
+/* PID 1 has read its units anew, and may have emptied our store (masked, and back again). */
+void park_renew(Park *p);
+
 /* Is there a page that PID 1 might not know? Then asks, and waits for the answer, some seconds at
  * most. */
 void park_confirm(Park *p);

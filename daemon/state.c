@@ -227,9 +227,12 @@ static json_t *degraded_to_json(const Manager *m)
                             "fd-store: sockets would be free for a moment when portreserved is "
                             "restarted: %s",
                             park_problem(m->park));
-        if (m->generated_missing)
-                append_text(a, "generated-units: none for %s; run 'portreservectl reload'",
-                            m->generated_missing);
+        if (m->generated && generated_missing(m->generated))
+                append_text(a,
+                            "generated-units: none for %s: bound ports are left open to servers "
+                            "with SO_REUSEADDR, so that their own can start; run 'portreservectl "
+                            "reload'",
+                            generated_missing(m->generated));
         if (m->units_error < 0)
                 append_text(a, "socket-units: cannot be listed: %s", strerror(-m->units_error));
         if (m->units_note)

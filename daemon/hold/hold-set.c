@@ -192,6 +192,8 @@ static HoldMode mode_of(const HoldSet *s, const Reservation *r, const Endpoint *
 {
         HoldMode m = reservation_endpoint_hold(r, e);
 
+        if (m == HOLD_BOUND && s->ops.announced && !s->ops.announced(r, s->userdata))
+                return r->reuse == REUSE_NO ? HOLD_NONE : HOLD_SHARED;
         return m == HOLD_LISTEN && !s->listen_here ? HOLD_NONE : m;
 }
 

@@ -75,6 +75,10 @@ typedef struct HoldOps {
         /* Has the owner, once started, still any process? Asked each second where it takes long to
          * bind. May be NULL: cannot tell. */
         Tristate (*owner_alive)(const Reservation *r, void *userdata);
+        /* Will hold_set_owner_starts() be called when its owner starts? Asked in hold_set_apply().
+         * If not, Hold=bound is as shared, and ReuseAddress=no as none: nobody must be kept out. May
+         * be NULL: it will. */
+        bool (*announced)(const Reservation *r, void *userdata);
 } HoldOps;
 
 /* listen_here: Hold=listen endpoints are listened on by us (no systemd). */

@@ -7,16 +7,18 @@
 #define STATE_DIR_DEFAULT   "/var/lib/portreserved"
 #define CONFIG_FILE_DEFAULT "/etc/portreserved.conf"
 
-#define RUNTIME_CONTROL  "control"  /* D-Bus, peer to peer */
-#define RUNTIME_HANDOVER "handover" /* SOCK_SEQPACKET, 0600 */
-#define RUNTIME_OPEN     "open"     /* SOCK_SEQPACKET */
-#define RUNTIME_STATE    "state.json"
-#define RUNTIME_APPLIED  "applied.conf"
-#define RUNTIME_OURS     "ours"    /* what of the kernel's list is ours */
-#define RUNTIME_REWRITE  "rewrite" /* what a rewrite of the list that was cut short has to leave */
-#define RUNTIME_UNITS    "socket-units" /* what PID 1 listens on besides; model/socket-unit.h */
-#define RUNTIME_ALERTS   "alerts"
-#define RUNTIME_LOCK     "lock" /* one daemon a runtime directory */
+#define RUNTIME_CONTROL   "control"  /* D-Bus, peer to peer */
+#define RUNTIME_HANDOVER  "handover" /* SOCK_SEQPACKET, 0600 */
+#define RUNTIME_OPEN      "open"     /* SOCK_SEQPACKET */
+#define RUNTIME_STATE     "state.json"
+#define RUNTIME_APPLIED   "applied.conf"
+#define RUNTIME_OURS      "ours"    /* what of the kernel's list is ours */
+#define RUNTIME_REWRITE   "rewrite" /* what a rewrite of the list that was cut short has to leave */
+#define RUNTIME_UNITS     "socket-units" /* what PID 1 listens on besides; model/socket-unit.h */
+#define RUNTIME_ALERTS    "alerts"
+#define RUNTIME_STOPPING  "stopping"  /* SIGTERM will be no restart */
+#define RUNTIME_LEFT_OPEN "left-open" /* and what PID 1 keeps will keep no owner out */
+#define RUNTIME_LOCK      "lock"      /* one daemon a runtime directory */
 
 /* Where PID 1 has generators put units, and what the drop-in for an owner is called. */
 #define GENERATOR_DIR     "/run/systemd/generator"
