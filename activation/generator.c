@@ -22,6 +22,7 @@
 #include <sys/sysmacros.h>
 
 #include "activation/generator-units.h"
+#include "activation/preserve.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/grow.h"
@@ -291,6 +292,9 @@ static int run(Generator *g, const char *main)
         size_t n_errors;
         int k;
 
+        k = preserve_write(g->target);
+        if (k < 0)
+                complain(g, "cannot write a drop-in for portreserved.service: %s", strerror(-k));
         k = load(g, main, &c);
         if (k < 0) {
                 complain(g, "cannot read the configuration: %s", strerror(-k));
