@@ -122,9 +122,13 @@ static int inherit(ExchangeSockets *s, const char *names)
                 if (s->fds[i] < 0)
                         return -errno;
         }
-        for (size_t i = 0; i < s->n; i++)
-                if (dup2(s->fds[i], LISTEN_FDS_START + (int) (first + i)) < 0)
+        for (size_t i = 0; i < s->n; i++) {
+                int fd = dup2(s->fds[i], LISTEN_FDS_START + (int) (first + i));
+
+                /* As systemd passes them: accept() waits. The daemon never calls it. */
+                if (fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
                         return -errno;
+        }
         return set_environment(end, joined);
 }
 

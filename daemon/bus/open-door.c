@@ -153,9 +153,12 @@ static int on_request(sd_event_source *s, int fd, uint32_t revents, void *userda
         }
         if (n <= 0)
                 return 0;
-        if ((size_t) n > sizeof(name) || memchr(name, 0, (size_t) n) != name + n - 1)
+        if ((size_t) n > sizeof(name) || memchr(name, 0, (size_t) n) != name + n - 1) {
+                log_limited(&c->door->refused, LOG_NOTICE,
+                            "Malformed request of pid %d, uid %u at %s", (int) c->who.pid,
+                            (unsigned) c->who.uid, RUNTIME_OPEN);
                 reply_error(c, -EBADMSG, "malformed request");
-        else if (c->who.pid == 0)
+        } else if (c->who.pid == 0)
                 reply_error(c, -EPERM, "the caller is in another pid namespace");
         else if (c->who.pidfd < 0) /* its life is what the opening lasts for */
                 reply_error(c, c->who.pidfd, NULL);
