@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/grow.h"
 
+#define TIMER_ACCURACY   (5 * USEC_PER_MSEC)
 #define PAUSE_FIRST_USEC (1 * USEC_PER_SEC)
 #define PAUSE_MAX_USEC   (60 * USEC_PER_SEC)
 /* So long after a start one that fails again begins with the first pause. */
@@ -51,7 +52,7 @@ int revive_new(sd_event *event, const ReviveOps *ops, void *userdata, Revive **r
                 return -ENOMEM;
         r->ops = *ops;
         r->userdata = userdata;
-        k = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, 0, 0, on_timer, r);
+        k = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY, on_timer, r);
         if (k >= 0)
                 k = sd_event_source_set_enabled(r->timer, SD_EVENT_OFF);
         if (k < 0)

@@ -14,6 +14,8 @@
 #include "kernel/act-client.h"
 #include "kernel/runtime.h"
 
+#define TIMER_ACCURACY (5 * USEC_PER_MSEC)
+
 /* Things change in bursts, and anybody can make PID 1 load a unit: between two lists is four times what one took, up to a limit
  * where it was the machine that was slow. */
 #define SETTLE_USEC  (50 * USEC_PER_MSEC)
@@ -258,7 +260,8 @@ int units_new(sd_event *event, const char *runtime_dir, const UnitsOps *ops, voi
                 return -ENOMEM;
         r = revive_new(event, &revive_ops, u, &u->revive);
         if (r >= 0)
-                r = sd_event_add_time(event, &u->timer, CLOCK_MONOTONIC, 0, 0, on_timer, u);
+                r = sd_event_add_time(event, &u->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY,
+                                      on_timer, u);
         if (r >= 0)
                 r = sd_event_source_set_enabled(u->timer, SD_EVENT_OFF);
         if (r < 0)

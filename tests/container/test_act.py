@@ -97,6 +97,40 @@ def test_any_socket_that_failed_is_started(act):
     wait_until(lambda: act.active("sock.socket") == "active", "sock.socket is started")
 
 
+def test_socket_that_failed_for_something_else_is_refused(act):
+    """A limit of its own is the administrator's word, not a port that was taken."""
+    act.unit("sock.service", "[Service]\nExecStart=/bin/true\n")
+    act.unit("sock.socket", "[Socket]\nListenStream=5002\nTriggerLimitBurst=1\n")
+    act.systemctl("daemon-reload")
+    act.systemctl("start", "sock.socket")
+    act.run(*act.script("knock", 5002, 5))
+    wait_until(lambda: act.active("sock.socket") == "failed", "it has failed of its limit")
+    cursor = act.cursor()
+    ask(act, "sock.socket")
+    assert any("sock.socket: not started" in m for m in said(act, cursor))
+    assert act.active("sock.socket") == "failed"
+
+
+def test_list_of_sockets(act):
+    """For the same user only; and nothing is left behind by one who does not take it."""
+    act.unit("sock.service", "[Service]\nExecStart=/bin/true\n")
+    act.unit("sock.socket", "[Socket]\nListenStream=5003\n")
+    act.systemctl("daemon-reload")
+    act.systemctl("start", "sock.socket")
+    as_user = ("setpriv", "--reuid=portreserved", "--clear-groups")
+    assert act.run(*as_user, *act.script("list-act")).stdout == (
+        "unit sock.socket active sock.service /etc/systemd/system/sock.socket\nstream [::]:5003\nend\n")
+    fds = f"/proc/{act.pid('portreserved-act.service')}/fd"
+    before = act.run("ls", fds).stdout
+    for _ in range(5):
+        act.run(*as_user, *act.script("list-act", "hang-up"))
+    assert act.run(*as_user, *act.script("list-act")).stdout.endswith("end\n")
+    assert act.run("ls", fds).stdout == before
+    cursor = act.cursor()
+    assert act.run(*act.script("list-act")).stdout == ""
+    wait_until(lambda: any("uid 0" in m and "refused" in m for m in said(act, cursor)), "the refusal is said")
+
+
 def test_start_limit_is_no_obstacle(act):
     """A server that tried in vain until systemd gave up is started when its port has come free."""
     act.unit("owner.service", "[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=1h\n"

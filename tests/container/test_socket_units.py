@@ -322,3 +322,35 @@ def test_loop_is_slow(plain):
     m.systemctl("stop", "culprit")
     wait_until(lambda: m.active("mine.socket") == "active", "it wins in the end")
     assert 1 <= asked_to_start(m, "mine.socket", cursor) <= 5
+
+
+EARLY = """[Unit]
+DefaultDependencies=no
+After=portreserved.service
+Before=sysinit.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/python3 -B /opt/inside/until.py 48121
+"""
+
+
+def test_reserved_at_boot_before_the_bus(machine):
+    """The port of a .socket that is to start only later is in the list before sysinit.target, which the bus comes after; and on a
+    host without a bus as well."""
+    m = machine
+    m.enable("portreserved.service", "sysinit.target")
+    for name in ("dbus.socket", "dbus.service"):
+        (m.upper / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
+        (m.upper / "etc/systemd/system" / name).symlink_to("/dev/null")
+    m.write("/etc/systemd/system/late.socket", "[Unit]\nAfter=sysinit.target\n[Socket]\nListenStream=48121\n")
+    m.write("/etc/systemd/system/late.service", SERVICE)
+    m.write("/etc/systemd/system/early.service", EARLY)
+    for target, unit in (("sockets.target", "late.socket"), ("sysinit.target", "early.service")):
+        m.write(f"/etc/systemd/system/{target}.wants/.keep", "")
+        (m.upper / f"etc/systemd/system/{target}.wants" / unit).symlink_to(f"../{unit}")
+    m.boot()
+    assert m.active("dbus.service") == "inactive"
+    assert m.active("early.service") == "active", "it was not in the list before sysinit.target"
+    assert int(m.show("early.service", "ExecMainExitTimestampMonotonic")) < int(m.show("late.socket", "ActiveEnterTimestampMonotonic"))
+    listed(m, "late", lambda r: state(r) == "listening")
