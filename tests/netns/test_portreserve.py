@@ -247,3 +247,43 @@ def test_it_waits_for_a_daemon_that_is_being_restarted(daemon, folder):
     # On a machine so slow that the second was over, it has said so.
     if not asking.stderr.read():
         d.wait_state("mail", "sharing")
+
+
+def test_a_pid_that_is_used_again(place):
+    """Who asked has ended, and another process has its number by the time that the daemon looks: it is not taken for who asked."""
+    ask = """
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1])
+s.send(b"release\\0mail\\0")
+os.set_inheritable(s.fileno(), True)
+print(os.getpid(), flush=True)
+if os.fork() == 0:
+    os.closerange(0, 3)
+    os.execvp("sleep", ["sleep", "60"])  # keeps the connection
+"""
+    script = f"""
+set -e
+mount -t tmpfs run /run
+printf '[mail]\\nPorts={PORT}/tcp\\nHold=bound\\n' >/run/c
+"$1" --config=/run/c 2>/run/log & daemon=$!
+until [ -S /run/portreserved/handover ] && [ -e /run/portreserved/state.json ]; do sleep 0.1; done
+kill -STOP $daemon
+until grep -q 'State:.T' /proc/$daemon/status; do sleep 0.01; done
+pid=$(python3 -c "$2" /run/portreserved/handover)
+[ ! -e /proc/$pid ]
+echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
+sleep 60 & again=$!
+echo again $([ $again = $pid ] && echo yes)
+kill -CONT $daemon
+for i in $(seq 300); do grep -q 'has ended' /run/log && break; sleep 0.1; done
+cat /run/log
+"$3" show mail
+"""
+    r = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "sh", program("portreserved"),
+                        ask, program("portreservectl")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
+    assert "again yes" in r.stdout, r
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
+        pytest.skip("before Linux 6.5 nobody can tell")
+    assert "the process has ended; the request is dropped" in r.stdout
+    assert "exclusive" in r.stdout and "sharing" not in r.stdout
