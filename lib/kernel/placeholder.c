@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "kernel/placeholder.h"
+#include "kernel/placeholder-internal.h"
 
 #include <errno.h>
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 
-static int set_int(int fd, int level, int option, int value)
+int placeholder_set_int(int fd, int level, int option, int value)
 {
         return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int get_int(int fd, int level, int option, int *ret)
+int placeholder_get_int(int fd, int level, int option, int *ret)
 {
         socklen_t size = sizeof(*ret);
 
         return getsockopt(fd, level, option, ret, &size) < 0 ? -errno : 0;
 }
 
-static bool is_dual_stack(const Endpoint *e)
+bool placeholder_is_dual_stack(const Endpoint *e)
 {
         return e->address.family == AF_UNSPEC ||
                (e->address.family == AF_INET6 && address_is_wildcard(&e->address) && !e->v6only);
@@ -40,7 +39,7 @@ static bool have_ipv6(void)
         return fd >= 0 || errno != EAFNOSUPPORT;
 }
 
-static int drop_all(int fd)
+int placeholder_drop_all(int fd)
 {
         struct sock_filter reject = BPF_STMT(BPF_RET | BPF_K, 0);
         struct sock_fprog program = { .len = 1, .filter = &reject };
@@ -49,9 +48,8 @@ static int drop_all(int fd)
                                                                                            : 0;
 }
 
-/* An unbound socket for the endpoint and the address to bind it to. */
-static int open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage *ret_address,
-                       socklen_t *ret_size)
+int placeholder_open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage *ret_address,
+                            socklen_t *ret_size)
 {
         int type = e->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, r;
         int family = e->address.family == AF_INET ? AF_INET : AF_INET6;
@@ -72,7 +70,8 @@ static int open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage
 
         if (family == AF_INET6) {
                 /* Always said: the default is net.ipv6.bindv6only. */
-                r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_dual_stack(e));
+                r = placeholder_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+                                        !placeholder_is_dual_stack(e));
                 if (r < 0)
                         return r;
         }
@@ -80,9 +79,9 @@ static int open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage
          * is BIND_NO_ADDRESS. */
         if (!address_is_wildcard(&address)) {
                 if (family == AF_INET6)
-                        (void) set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+                        (void) placeholder_set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
                 else
-                        (void) set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
+                        (void) placeholder_set_int(fd, IPPROTO_IP, IP_FREEBIND, 1);
         }
 
         *ret_size = address_to_sockaddr(&address, port, ret_address);
@@ -114,172 +113,20 @@ static int bind_first(const Endpoint *e, uint16_t port, int *ret_fd)
         socklen_t size;
         int r;
 
-        fd = open_socket(e, port, &address, &size);
+        fd = placeholder_open_socket(e, port, &address, &size);
         if (fd < 0)
                 return fd;
-        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, e->protocol == IPPROTO_TCP);
+        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEADDR, e->protocol == IPPROTO_TCP);
         if (r < 0)
                 return r;
         if (bind(fd, (const struct sockaddr *) &address, size) < 0)
                 return -errno;
-        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         if (r < 0)
                 return r;
 
         *ret_fd = TAKE_FD(fd);
         return 0;
-}
-
-/* Makes the bind bucket forget what earlier sockets allowed. -EADDRINUSE: a listener is there. */
-static int scrub(int fd)
-{
-        int r, k;
-
-        r = drop_all(fd);
-        if (r < 0)
-                return r;
-        r = listen(fd, 0) < 0 ? -errno : 0;
-        if (r == 0 && shutdown(fd, SHUT_RDWR) < 0)
-                r = -errno;
-        k = set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
-        return r < 0 ? r : k;
-}
-
-static bool is_udp(int fd)
-{
-        int protocol;
-
-        return get_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_UDP;
-}
-
-int placeholder_share(int fd)
-{
-        return set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-}
-
-int placeholder_unshare(int fd)
-{
-        return set_int(fd, SOL_SOCKET, SO_REUSEADDR, 0);
-}
-
-int placeholder_exclude(int fd, bool *ret_scrubbed)
-{
-        int r;
-
-        r = placeholder_unshare(fd);
-        if (r < 0)
-                return r;
-        r = is_udp(fd) ? 0 : scrub(fd);
-        *ret_scrubbed = r == 0;
-        return r == -EADDRINUSE ? 0 : r;
-}
-
-int placeholder_scrub_open(int fd, bool *ret_scrubbed)
-{
-        int r, k;
-
-        r = placeholder_share(fd);
-        if (r < 0)
-                return r;
-        r = scrub(fd);
-        k = placeholder_unshare(fd);
-        *ret_scrubbed = r == 0;
-        return k < 0 ? k : (r == -EADDRINUSE ? 0 : r);
-}
-
-/* Binds beside everything there is, as TCP_REPAIR does, and lets go again. */
-static int bind_beside(const Endpoint *e, uint16_t port, bool listens)
-{
-        _cleanup_(closep) int fd = -1;
-        struct sockaddr_storage address;
-        socklen_t size;
-        int r;
-
-        fd = open_socket(e, port, &address, &size);
-        if (fd < 0)
-                return fd;
-        r = drop_all(fd);
-        if (r < 0)
-                return r;
-        r = set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
-        if (r < 0)
-                return r;
-        if (bind(fd, (const struct sockaddr *) &address, size) < 0 ||
-            (listens && listen(fd, 0) < 0))
-                return -errno;
-        return 0;
-}
-
-int placeholder_scrub_beside(const Endpoint *e, uint16_t port)
-{
-        return bind_beside(e, port, true);
-}
-
-int placeholder_forget_reuseport(const Endpoint *e, uint16_t port)
-{
-        return bind_beside(e, port, false);
-}
-
-/* Tries a bind beside ours and gives it up again. 1: refused, 0: it succeeded. */
-static int try_bind(const Endpoint *e, uint16_t port, bool reuseport)
-{
-        _cleanup_(closep) int fd = -1;
-        struct sockaddr_storage address;
-        socklen_t size;
-        int r;
-
-        fd = open_socket(e, port, &address, &size);
-        if (fd < 0)
-                return fd;
-        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-        if (r < 0)
-                return r;
-        if (reuseport) {
-                r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-                if (r < 0)
-                        return r;
-        }
-        if (bind(fd, (const struct sockaddr *) &address, size) < 0)
-                return errno == EADDRINUSE ? 1 : -errno;
-        return 0;
-}
-
-int placeholder_probe(const Endpoint *e, uint16_t port)
-{
-        return try_bind(e, port, true);
-}
-
-int placeholder_has_listener(const Endpoint *e, uint16_t port)
-{
-        return try_bind(e, port, false);
-}
-
-/* An address of that family which the endpoint has; where it has all of them, all, or one that no
- * host has (RFC 5737, RFC 3849). */
-static Endpoint part_of(const Endpoint *e, int family, bool single)
-{
-        Endpoint part = *e;
-
-        if (is_dual_stack(e)) {
-                part.address = (Address){ .family = family };
-                part.v6only = family == AF_INET6;
-        }
-        if (single && address_is_wildcard(&part.address))
-                (void) address_parse(part.address.family == AF_INET ? "192.0.2.1" : "2001:db8::1",
-                                     &part.address);
-        return part;
-}
-
-int placeholder_is_covered(const Endpoint *e, uint16_t port, bool wholly)
-{
-        const Endpoint v4 = part_of(e, AF_INET, wholly), v6 = part_of(e, AF_INET6, wholly);
-        int r;
-
-        r = try_bind(&v4, port, false);
-        if (r != 1)
-                return r;
-        r = try_bind(&v6, port, false);
-        return r == -EAFNOSUPPORT ? 1 : r;
 }
 
 int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd)
@@ -293,7 +140,7 @@ int placeholder_bind(const Endpoint *e, uint16_t port, bool sharing, int *ret_fd
                 return bind_result(r);
         if (e->protocol == IPPROTO_UDP) {
                 /* Nobody reads it: without the filter it would fill up with datagrams. */
-                r = drop_all(fd);
+                r = placeholder_drop_all(fd);
                 if (r < 0)
                         return r;
         }
@@ -322,10 +169,10 @@ int placeholder_step_behind(const Endpoint *e, uint16_t port, bool sharing, int 
         socklen_t size;
         int domain, r;
 
-        fd = open_socket(e, port, &address, &size);
+        fd = placeholder_open_socket(e, port, &address, &size);
         if (fd < 0)
                 return fd;
-        r = get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+        r = placeholder_get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
         if (r < 0)
                 return r;
         if (e->protocol != IPPROTO_UDP || domain != AF_INET6)
@@ -337,21 +184,21 @@ int placeholder_step_behind(const Endpoint *e, uint16_t port, bool sharing, int 
          * runs as that. */
         if (geteuid() == 0 && fchown(fd, (uid_t) -2, (gid_t) -1) < 0)
                 return -errno;
-        r = drop_all(fd);
+        r = placeholder_drop_all(fd);
         if (r < 0)
                 return r;
-        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         if (r < 0)
                 return r;
-        r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
         if (r < 0)
                 return r;
         if (bind(fd, (const struct sockaddr *) &address, size) < 0)
                 return bind_result(-errno);
-        r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
         if (r < 0)
                 return r;
-        r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, sharing);
+        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEADDR, sharing);
         if (r < 0)
                 return r;
 
@@ -395,12 +242,12 @@ int placeholder_describe(int fd, PlaceholderInfo *ret)
         socklen_t size = sizeof(ss);
         int r, domain, v6only = 0, listening, sharing;
 
-        r = get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+        r = placeholder_get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
         if (r < 0)
                 return r;
         if (domain != AF_INET && domain != AF_INET6)
                 return -EAFNOSUPPORT;
-        r = get_int(fd, SOL_SOCKET, SO_PROTOCOL, &info.protocol);
+        r = placeholder_get_int(fd, SOL_SOCKET, SO_PROTOCOL, &info.protocol);
         if (r < 0)
                 return r;
         if (info.protocol != IPPROTO_TCP && info.protocol != IPPROTO_UDP)
@@ -413,16 +260,16 @@ int placeholder_describe(int fd, PlaceholderInfo *ret)
         if (r < 0)
                 return r;
         if (domain == AF_INET6) {
-                r = get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
+                r = placeholder_get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
                 if (r < 0)
                         return r;
                 if (!v6only && address_is_wildcard(&info.address))
                         info.address = (Address){ .family = AF_UNSPEC };
         }
-        r = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
+        r = placeholder_get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
         if (r < 0)
                 return r;
-        r = get_int(fd, SOL_SOCKET, SO_REUSEADDR, &sharing);
+        r = placeholder_get_int(fd, SOL_SOCKET, SO_REUSEADDR, &sharing);
         if (r < 0)
                 return r;
 
@@ -439,7 +286,7 @@ bool placeholder_serves(const PlaceholderInfo *info, const Endpoint *e, uint16_t
 
         if (info->protocol != e->protocol || info->port != port)
                 return false;
-        if (is_dual_stack(e))
+        if (placeholder_is_dual_stack(e))
                 return info->address.family == AF_UNSPEC ||
                        (e->address.family == AF_UNSPEC && wildcard4 && !have_ipv6());
         return address_equal(&info->address, &e->address);

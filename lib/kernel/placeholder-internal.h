@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What placeholder.c (getting a socket, and what one is) and placeholder-door.c (its door) share. */
+
+#include <sys/socket.h>
+
+#include "kernel/placeholder.h"
+
+/* 0 or -errno. */
+int placeholder_set_int(int fd, int level, int option, int value);
+int placeholder_get_int(int fd, int level, int option, int *ret);
+
+bool placeholder_is_dual_stack(const Endpoint *e);
+
+/* The socket gets nothing from now on. */
+int placeholder_drop_all(int fd);
+
+/* An unbound socket for the endpoint and the address to bind it to. */
+int placeholder_open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage *ret_address,
+                            socklen_t *ret_size);
