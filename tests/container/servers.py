@@ -20,6 +20,15 @@ frontend load
 	bind :::8090 v4v6
 	http-request return status 200 content-type text/plain string haproxy
 """
+# Debian's configuration runs perl twice at each start.
+LIGHTTPD = """server.document-root = "/var/www/html"
+server.port = 80
+server.username = "www-data"
+server.groupname = "www-data"
+server.errorlog = "/var/log/lighttpd/error.log"
+index-file.names = ( "index.html" )
+$SERVER["socket"] == "[::]:80" { }
+"""
 # It forks for each client, and drops some of the many that have not said who they are.
 SSHD = "MaxStartups 10000\nUseDNS no\n"
 SSHD_9_8 = "PerSourcePenalties no\n"
@@ -82,7 +91,7 @@ def server(m, name):
                         generation=workers("nginx.service")),
         "haproxy": Server("haproxy", "haproxy.service", 8090, "http", files={"/etc/haproxy/haproxy.cfg": HAPROXY},
                           generation=workers("haproxy.service")),
-        "lighttpd": Server("lighttpd", "lighttpd.service", 80, "http",
+        "lighttpd": Server("lighttpd", "lighttpd.service", 80, "http", files={"/etc/lighttpd/lighttpd.conf": LIGHTTPD},
                            generation="grep -c 'server started' /var/log/lighttpd/error.log"),
         "ssh": Server("ssh", "ssh.service", 22, "ssh", "Hold=bound\nReuseAddress=always\n",
                       generation="journalctl -q --boot _SYSTEMD_UNIT=ssh.service | grep -c 'Server listening on ::'"),

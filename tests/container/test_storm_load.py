@@ -16,14 +16,6 @@ Hold=bound
 ListenStream=8443
 Unit=lighttpd.service
 """
-# Debian's runs perl twice at each start.
-LIGHTTPD = """server.document-root = "/var/www/html"
-server.port = 80
-server.username = "www-data"
-server.groupname = "www-data"
-index-file.names = ( "index.html" )
-$SERVER["socket"] == "[::]:80" { }
-"""
 LOAD = ["/opt/inside/load", "--slots=8", f"--least={CONNECTIONS // 2}", "http"]
 # Whatever else wants the processor comes first: on two of them, restarts would wait for the clients.
 BEHIND = ("TimeoutStopSec=600", "Nice=19", "CPUWeight=1")
@@ -64,7 +56,7 @@ def test_nobody_is_refused(host, figures):
     nginx, lighttpd = (servers.server(m, name) for name in ("nginx", "lighttpd"))
     for s in (nginx, lighttpd):
         s.prepare(m)
-    m.replace("/etc/lighttpd/lighttpd.conf", LIGHTTPD + 'server.systemd-socket-activation = "enable"\n')
+    m.replace("/etc/lighttpd/lighttpd.conf", servers.LIGHTTPD + 'server.systemd-socket-activation = "enable"\n')
     m.unit("lighttpd.service.d/graceful.conf", GRACEFUL)
     m.serve(CONFIG)
     m.systemctl("start", "portreserved-web.socket", nginx.unit)
@@ -80,7 +72,7 @@ def test_nobody_is_refused(host, figures):
     explained = m.explain(*units)
     m.systemctl("stop", "portreserved-web.socket", lighttpd.unit, nginx.unit)
     m.systemctl("stop", "portreserved.service")
-    m.replace("/etc/lighttpd/lighttpd.conf", LIGHTTPD)
+    m.replace("/etc/lighttpd/lighttpd.conf", servers.LIGHTTPD)
     control = without_reservation(m, lighttpd)
 
     figures(servers.table(f"{RESTARTS} restarts of portreserved.service and lighttpd.service, {KILLS} SIGKILLs of portreserved.service",
