@@ -129,13 +129,6 @@ static void on_held_again(Manager *m, const HoldEvent *e)
                 (void) sd_event_source_set_enabled(m->gave_up, SD_EVENT_ONESHOT);
 }
 
-static bool on_hold_asks_announced(const Reservation *r, void *userdata)
-{
-        const Manager *m = userdata;
-
-        return !m->generated || (!m->leaving && generated_announces(m->generated, r));
-}
-
 static void on_hold_changed(const HoldEvent *e, void *userdata)
 {
         Event event = { .reservation = e->reservation, .endpoint = e->endpoint, .port = e->port };
@@ -158,8 +151,7 @@ static void on_hold_changed(const HoldEvent *e, void *userdata)
                         event.kind = EVENT_HELD;
                         if (m->held_told++ < HELD_TOLD_MAX)
                                 alert_event(m->alert, &event);
-                } else if (e->to == HOLD_STATE_SHARING &&
-                           on_hold_asks_announced(e->reservation, m)) {
+                } else if (e->to == HOLD_STATE_SHARING && manager_is_announced(e->reservation, m)) {
                         event.kind = EVENT_HANDED_OVER;
                         alert_event(m->alert, &event);
                 }
@@ -239,7 +231,7 @@ const HoldOps manager_hold_ops = {
         .store = on_hold_store,
         .unstore = on_hold_unstore,
         .owner_alive = on_hold_asks_alive,
-        .announced = on_hold_asks_announced,
+        .announced = manager_is_announced,
 };
 
 static bool on_watch_asks_ours(uint64_t cookie, uint32_t inode, void *userdata)
@@ -360,40 +352,6 @@ const WatchOps manager_watch_ops = {
         .degraded = on_watch_degraded,
         .held = on_watch_asks_held,
 };
-
-void manager_log_generated(const Manager *m)
-{
-        if (m->generated && generated_missing(m->generated))
-                log_warning("No generated units for %s, so nobody tells when their services start. "
-                            "Those that are bound are left open to servers with SO_REUSEADDR; "
-                            "those that listen are not started by clients. Run 'portreservectl "
-                            "reload'; if that does not help, see what portreserved-generator says "
-                            "in the journal.",
-                            generated_missing(m->generated));
-}
-
-static void on_generated_changed(bool reloaded, void *userdata)
-{
-        Manager *m = userdata;
-        int r;
-
-        if (!m->config)
-                return;
-        if (reloaded)
-                park_renew(m->park);
-        manager_confirm_parked(m);
-        if (!generated_look(m->generated, m->config))
-                return;
-        manager_log_generated(m);
-        if (!generated_missing(m->generated))
-                log_notice("All generated units are there; bound ports are closed to others");
-        r = hold_set_apply(m->holds, m->config);
-        if (r < 0)
-                log_error("Cannot hold all ports: %s", strerror(-r));
-        (void) state_write(m->state);
-}
-
-const GeneratedOps manager_generated_ops = { .changed = on_generated_changed };
 
 static void on_runtime_restored(void *userdata)
 {

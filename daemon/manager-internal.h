@@ -25,6 +25,8 @@ int manager_apply(Manager *m, Config *config);
 void manager_merge_units(Manager *m, Config *config);
 /* What is in effect, for whoever starts after a crash, and for the generator. */
 void manager_save_applied(Manager *m);
+/* Is the daemon told when this one's owner starts? userdata: the Manager. */
+bool manager_is_announced(const Reservation *r, void *userdata);
 /* Generated units that are not there. */
 void manager_log_generated(const Manager *m);
 /* Would all placeholders outlive us? Asks PID 1 where that is not known, and tells if not. */

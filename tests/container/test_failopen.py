@@ -102,8 +102,8 @@ def served(host):
     return host
 
 
-def degraded(m):
-    return [d for d in m.ctl("status")["degraded"] if d.startswith("generated-units: ")]
+def degraded(m, what="generated-units"):
+    return [d for d in m.ctl("status")["degraded"] if d.startswith(f"{what}: ")]
 
 
 def closed_again(m):
@@ -146,9 +146,9 @@ def test_masked(served):
     try:
         owners.start_all(m, "masked")
         # What PID 1 kept is gone; once it may keep again, it does.
-        wait_until(lambda: any(d.startswith("fd-store: ") for d in m.ctl("status")["degraded"]), "it is said")
+        wait_until(lambda: degraded(m, "fd-store"), "it is said")
         m.systemctl("unmask", "portreserved.service")
-        wait_until(lambda: m.ctl("status")["degraded"] == [], "PID 1 keeps the sockets again")
+        wait_until(lambda: not degraded(m, "fd-store"), "PID 1 keeps the sockets again")
         assert int(m.show("portreserved.service", "NFileDescriptorStore")) > 0
         m.systemctl("mask", "portreserved.service")
         m.systemctl("kill", "--signal=KILL", "portreserved.service")

@@ -35,6 +35,7 @@ typedef struct World {
         Config *config, *old_config;
         SockDiag *diag;
         Answer answer;
+        bool unannounced; /* nobody tells of its owner */
         Tristate alive;
         bool clear;
         uint16_t asked_port;
@@ -170,6 +171,11 @@ static Tristate on_owner_alive(const Reservation *r, void *userdata)
         return ((World *) userdata)->alive;
 }
 
+static bool on_announced(const Reservation *r, void *userdata)
+{
+        return !((World *) userdata)->unannounced;
+}
+
 static const HoldOps ops = {
         .changed = on_changed,
         .owner_bound = on_owner_bound,
@@ -177,6 +183,7 @@ static const HoldOps ops = {
         .store = on_store,
         .unstore = on_unstore,
         .owner_alive = on_owner_alive,
+        .announced = on_announced,
 };
 
 static int set_up(void **state)

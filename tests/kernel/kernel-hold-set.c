@@ -258,6 +258,39 @@ static void test_is_ours(void **state)
         assert_false(hold_set_is_ours(w->set, 0, 0));
 }
 
+/* Package removed, generator broken: whoever cannot be announced is let in, and nobody else. */
+static void test_unannounced(void **state)
+{
+        World *w = *state;
+        ino_t inode;
+
+        apply_one(w, "bound", "yes", "tcp");
+        inode = inode_of(hold_fd(the_hold(w)));
+        w->unannounced = true;
+        assert_int_equal(hold_set_apply(w->set, w->config), 0);
+        expect_state(w, HOLD_STATE_SHARING);
+        assert_int_equal(steal_as(0, IPPROTO_TCP, &places[0], w->port, REUSEADDR), 0);
+        assert_int_equal(steal_as(0, IPPROTO_TCP, &places[0], w->port, PLAIN), -EADDRINUSE);
+
+        w->unannounced = false;
+        assert_int_equal(hold_set_apply(w->set, w->config), 0);
+        assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+        expect_closed(w, IPPROTO_TCP);
+        assert_true(inode_of(hold_fd(the_hold(w))) == inode);
+
+        /* ReuseAddress=no: it needs the port free. */
+        apply_one(w, "bound", "no", "tcp");
+        w->unannounced = true;
+        assert_int_equal(hold_set_apply(w->set, w->config), 0);
+        assert_null(the_hold(w));
+        assert_int_equal(w->n_stored, 0);
+        assert_int_equal(steal_as(0, IPPROTO_TCP, &places[0], w->port, PLAIN), 0);
+        w->unannounced = false;
+        assert_int_equal(hold_set_apply(w->set, w->config), 0);
+        expect_state(w, HOLD_STATE_EXCLUSIVE);
+        expect_closed(w, IPPROTO_TCP);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -269,6 +302,7 @@ int main(void)
                 TEST(test_reload_changes_mode),
                 TEST(test_no_descriptors),
                 TEST(test_is_ours),
+                TEST(test_unannounced),
         };
 
         if (loopback_up() < 0)
