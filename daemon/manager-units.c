@@ -101,10 +101,9 @@ void manager_merge_units(Manager *m, Config *config)
         if (config->daemon.socket_units && notify_is_service())
                 l = units_list(m->units);
         r = config_set_units(config, l, same_service, &conflicts);
-        if (r < 0) {
+        /* Then it has those that it had: a new one none. */
+        if (r < 0)
                 log_error("Cannot reserve the ports of socket units: %s", strerror(-r));
-                return;
-        }
         note(m, l, &conflicts, add_ports(m, config));
 }
 
@@ -132,7 +131,6 @@ static void on_units_degraded(int error, void *userdata)
 {
         Manager *m = userdata;
 
-        m->units_error = error;
         if (error < 0)
                 log_warning("Cannot list the socket units (portreserved-act): %s. Those known are "
                             "reserved; trying again.",

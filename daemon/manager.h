@@ -47,7 +47,6 @@ typedef struct Manager {
         unsigned adopted;   /* sockets of our last run */
         bool leaving;       /* stopped for good, and the holds are left open */
         bool told_unparked; /* that not all would outlive us */
-        int units_error;    /* why they cannot be listed, 0: they can */
         char *units_note;   /* what of the .socket units is not reserved, or NULL */
         char *watch_error;  /* what the watch cannot see at the moment, or NULL */
 

@@ -233,8 +233,9 @@ static json_t *degraded_to_json(const Manager *m)
                             "with SO_REUSEADDR, so that their own can start; run 'portreservectl "
                             "reload'",
                             generated_missing(m->generated));
-        if (m->units_error < 0)
-                append_text(a, "socket-units: cannot be listed: %s", strerror(-m->units_error));
+        if (units_error(m->units) < 0)
+                append_text(a, "socket-units: cannot be listed: %s",
+                            strerror(-units_error(m->units)));
         if (m->units_note)
                 append_text(a, "socket-units: %s", m->units_note);
         if (m->watch_error)

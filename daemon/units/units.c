@@ -332,6 +332,11 @@ const SocketUnits *units_list(const Units *u)
         return u->list;
 }
 
+int units_error(const Units *u)
+{
+        return u->error;
+}
+
 bool units_port_freed(Units *u, int protocol, uint16_t port)
 {
         bool found = false;

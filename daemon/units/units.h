@@ -38,6 +38,9 @@ int units_enable(Units *u, bool enable);
 /* Never NULL; valid until `changed`. */
 const SocketUnits *units_list(const Units *u);
 
+/* Why the list may be old, 0: it is not. */
+int units_error(const Units *u);
+
 /* Writes the list anew where it is gone (a deleted runtime directory). */
 void units_save(const Units *u);
 
