@@ -133,7 +133,7 @@ static void serve_request(const char *runtime_dir, const char *request, size_t s
         if (r >= 0)
                 r = config_load_applied(path, &c);
         /* Without a configuration only failed sockets are left. */
-        if (r < 0 && r != -ENOENT) {
+        if (r < 0 && r != -ENOENT && r != -EBADMSG) {
                 say(LOG_ERR, "Cannot read portreserved's configuration %s: %s", path, strerror(-r));
                 return;
         }

@@ -17,17 +17,36 @@
 
 #define FILE_NAME "portreserved.conf"
 
+/* Comments to every version. */
+#define APPLIED_BEGIN "# What portreserved last applied.\n"
+#define APPLIED_END   "# End\n"
+
 /* In order of rank. */
 static const char *const directories[] = { "/etc", "/run", "/usr/local/lib", "/usr/lib" };
 
-/* The file's text into c. what is the name in messages. -ENOENT, -ENOMEM. */
-static int read_file(Config *c, const char *path, const char *what, int flags)
+/* As the daemon has written it, to its end? Versions that did not mark the end are believed. */
+static bool applied_is_whole(const char *text, size_t size)
+{
+        size_t begin = strlen(APPLIED_BEGIN), end = strlen(APPLIED_END);
+
+        if (size < begin || strncmp(text, APPLIED_BEGIN, begin) != 0)
+                return size > 0;
+        return size >= begin + end && strcmp(text + size - end, APPLIED_END) == 0;
+}
+
+/* The file's text into c. what is the name in messages. -ENOENT, -ENOMEM; applied.conf:
+ * -EBADMSG. */
+static int read_file(Config *c, const char *path, const char *what, bool applied)
 {
         _cleanup_(freep) char *text = NULL;
         size_t size;
         int k;
 
-        k = config_read_file(c, path, what, flags, &text, &size);
+        /* The folder of applied.conf is the daemon's, and root reads it as well: no link of theirs
+         * shows pieces of other files in messages. */
+        k = config_read_file(c, path, what, applied ? O_NOFOLLOW : 0, &text, &size);
+        if (k > 0 && applied && !applied_is_whole(text, size))
+                return -EBADMSG;
         return k > 0 ? config_text_read(c, what, text, size) : k;
 }
 
@@ -51,7 +70,7 @@ static int read_drop_ins(Config *c, const DropIns *d, size_t root_length)
                 const char *what = d->paths[i] + root_length;
                 int k;
 
-                k = read_file(c, d->paths[i], what, 0);
+                k = read_file(c, d->paths[i], what, false);
                 if (k == -ENOENT)
                         k = config_error(
                                 c, what, 0,
@@ -73,7 +92,7 @@ static int read_search_path(Config *c, const char *root)
                 if ((size_t) snprintf(path, sizeof(path), "%s%s/%s", root, directories[i],
                                       FILE_NAME) >= sizeof(path))
                         return -ENAMETOOLONG;
-                k = read_file(c, path, path + strlen(root), 0);
+                k = read_file(c, path, path + strlen(root), false);
                 if (k != -ENOENT)
                         return k;
         }
@@ -99,7 +118,7 @@ int config_load(const ConfigPaths *paths, Config **ret)
                 k = collect(c, path, &drop_ins);
                 path[strlen(path) - strlen(".d")] = 0;
                 if (k >= 0)
-                        k = read_file(c, path, main, 0);
+                        k = read_file(c, path, main, false);
         } else {
                 k = read_search_path(c, root);
                 for (size_t i = 0; i < ELEMENTSOF(directories) && k >= 0; i++) {
@@ -130,9 +149,7 @@ int config_load_applied(const char *path, Config **ret)
         if (k < 0)
                 return k;
         config_allow_source(c);
-        /* Its folder is the daemon's, and root reads it as well: no link of theirs shows pieces of
-         * other files in messages. */
-        k = read_file(c, path, path, O_NOFOLLOW);
+        k = read_file(c, path, path, true);
         if (k >= 0)
                 k = config_finish(c);
         if (k < 0)
@@ -143,14 +160,18 @@ int config_load_applied(const char *path, Config **ret)
 
 int config_save_applied(const Config *c, const char *path)
 {
-        _cleanup_(freep) char *text = NULL;
+        _cleanup_(freep) char *text = NULL, *whole = NULL;
         size_t size;
         int k;
 
         k = config_format(c, &text, &size);
         if (k < 0)
                 return k;
-        return file_write_atomic(path, text, size, 0644);
+        if (asprintf(&whole, "%s%s%s", APPLIED_BEGIN, text, APPLIED_END) < 0) {
+                whole = NULL;
+                return -ENOMEM;
+        }
+        return file_write_atomic(path, whole, strlen(whole), 0644);
 }
 
 static void print(const Diagnostic *d, const char *kind, FILE *f)

@@ -16,7 +16,8 @@ typedef struct ConfigPaths {
  * error entry too. -ENOMEM. */
 int config_load(const ConfigPaths *paths, Config **ret);
 
-/* Reads one file and no drop-ins, as for applied.conf: allows Source=, follows no link. -ENOENT. */
+/* Reads one file and no drop-ins, as for applied.conf: allows Source=, follows no link. -ENOENT;
+ * -EBADMSG: not to be used, its end is missing. */
 int config_load_applied(const char *path, Config **ret);
 
 /* Writes RUNTIME/applied.conf (0644), by rename. */

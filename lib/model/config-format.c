@@ -69,6 +69,8 @@ static void format_endpoint(const Endpoint *e, FILE *f)
                 fprintf(f, "Ports=%u/%s\n", e->port, protocol_to_string(e->protocol));
         else
                 fprintf(f, "Ports=%u-%u/%s\n", e->port, e->last, protocol_to_string(e->protocol));
+        if (e->restart_needed)
+                fputs("RestartNeeded=yes\n", f);
 }
 
 /* A file's name that the reader would cut is left out: then the place in applied.conf has to do. */
@@ -82,6 +84,10 @@ static void format_reservation(const Reservation *r, FILE *f)
         fprintf(f, "\n[%s]\n", r->name);
         if (source_readable(r->file))
                 fprintf(f, "Source=%s:%u\n", r->file, r->line);
+        if (r->former_name)
+                fprintf(f, "FormerName=%s\n", r->former_name);
+        if (r->run)
+                fprintf(f, "Run=%s\n", r->run);
         for (size_t i = 0; i < r->n_endpoints; i++)
                 format_endpoint(&r->endpoints[i], f);
         if (r->unit_explicit)

@@ -89,6 +89,12 @@ static int unknown_key(Config *c, const ConfigLine *l)
         const char *best = NULL;
         unsigned best_distance = 3;
 
+        /* A newer version wrote it and an older one has to go on: no mistake of anybody's. */
+        if (c->private->applied)
+                return config_warn(c, l->file, l->line,
+                                   "%.64s= is not known to this version of portreserved, and has "
+                                   "no effect",
+                                   l->key);
         /* Nobody will read what it could have meant. */
         if (c->n_errors >= CONFIG_DIAGNOSTICS_MAX)
                 return config_line_error(c, l, "unknown key");

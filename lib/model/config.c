@@ -167,6 +167,11 @@ static int open_pool(Config *c, const char *file, unsigned line, const char *nam
 static int bad_section(Config *c, const char *file, unsigned line, const char *section)
 {
         c->private->section = SECTION_IGNORED;
+        if (c->private->applied)
+                return config_warn(c, file, line,
+                                   "[%.64s] is not known to this version of portreserved, and "
+                                   "left out",
+                                   section);
         if (strcmp(section, "Pool") == 0)
                 return config_error(c, file, line, "[Pool] has no name; write it as [Pool NAME]");
         if (strlen(section) > RESERVATION_NAME_MAX)
@@ -256,6 +261,36 @@ static int set_source(Config *c, const ConfigLine *l, const char *value)
         return 0;
 }
 
+static int set_text(char **field, const char *value)
+{
+        char *copy = strdup(value);
+
+        if (!copy)
+                return -ENOMEM;
+        free(*field);
+        *field = copy;
+        return 0;
+}
+
+/* What applied.conf alone says of a reservation: what became of it by reloads. 0: none of these
+ * keys. */
+static int set_history(Reservation *r, const char *key, const char *value)
+{
+        int k = 0;
+
+        if (strcmp(key, "FormerName") == 0)
+                k = reservation_name_valid(value) ? set_text(&r->former_name, value) : 0;
+        else if (strcmp(key, "Run") == 0)
+                k = set_text(&r->run, value);
+        else if (strcmp(key, "RestartNeeded") == 0) {
+                /* Of the line before it. */
+                if (r->n_endpoints > 0)
+                        r->endpoints[r->n_endpoints - 1].restart_needed = true;
+        } else
+                return 0;
+        return k < 0 ? k : 1;
+}
+
 static int set(Config *c, const char *file, unsigned line, const char *key, const char *value,
                bool continued)
 {
@@ -279,6 +314,11 @@ static int set(Config *c, const char *file, unsigned line, const char *key, cons
                 return 0;
         if (p->applied && strcmp(key, "Source") == 0)
                 return set_source(c, &l, value);
+        if (p->applied && p->reservation) {
+                k = set_history(p->reservation, key, value);
+                if (k != 0)
+                        return k < 0 ? k : 0;
+        }
         if (p->source_file) {
                 l.file = p->source_file;
                 l.line = p->source_line;

@@ -96,7 +96,8 @@ int config_continue(Config *c, const char *file, unsigned line, const char *key,
 void config_begin_file(Config *c);
 void config_skip_section(Config *c);
 
-/* This is applied.conf: Source=FILE:LINE is a key. */
+/* This is applied.conf: Source=FILE:LINE is a key, and FormerName=, Run= and RestartNeeded=; what
+ * is not known was written by a newer version, and costs nothing but itself. */
 void config_allow_source(Config *c);
 
 /* Records a mistake, or a remark that does not count as one. */
@@ -129,6 +130,12 @@ void config_forget_replaced(Config *c);
 void config_ports(const Config *c, PortSet *ret);
 
 Reservation *config_find(const Config *c, const char *name);
+
+/* c takes the place of old: reservations that only have another name now get their former_name.
+ * -ENOMEM. */
+int config_note_renamed(Config *c, const Config *old);
+/* By that one. */
+Reservation *config_find_former(const Config *c, const char *name);
 
 /* Visits the endpoints that have this protocol and port. *iterator starts at 0. False: no more.
  * O(1) to the first. */

@@ -9,13 +9,14 @@
 #include "model/address.h"
 
 typedef struct Endpoint {
-        int protocol;     /* IPPROTO_TCP or IPPROTO_UDP */
-        Address address;  /* AF_UNSPEC: every address, both families (Ports=, ListenStream=PORT) */
-        bool v6only;      /* AF_INET6 wildcard that leaves IPv4 alone (BindIPv6Only=ipv6-only) */
-        uint16_t port;    /* first */
-        uint16_t last;    /* last, inclusive; equal to port for a single one */
-        bool listen;      /* from a ListenStream= or ListenDatagram= line; else from Ports= */
-        const char *file; /* where it was declared; owned by the Config */
+        int protocol;    /* IPPROTO_TCP or IPPROTO_UDP */
+        Address address; /* AF_UNSPEC: every address, both families (Ports=, ListenStream=PORT) */
+        bool v6only;     /* AF_INET6 wildcard that leaves IPv4 alone (BindIPv6Only=ipv6-only) */
+        uint16_t port;   /* first */
+        uint16_t last;   /* last, inclusive; equal to port for a single one */
+        bool listen;     /* from a ListenStream= or ListenDatagram= line; else from Ports= */
+        bool restart_needed; /* applied.conf: came or changed in the owner's run that Run= names */
+        const char *file;    /* where it was declared; owned by the Config */
         unsigned line;
 } Endpoint;
 

@@ -172,6 +172,8 @@ Reservation *reservation_free(Reservation *r)
         free(r->description);
         free(r->socket_unit);
         free(r->socket_path);
+        free(r->former_name);
+        free(r->run);
         free(r);
         return NULL;
 }

@@ -70,7 +70,9 @@ typedef struct Reservation {
 
         bool exclusive_explicit; /* Exclusive= was written here, not in [Daemon] */
         bool damaged;            /* some of its lines were mistakes, and are left out */
-        const char *hold_file;   /* of the Hold= line */
+        char *former_name;       /* applied.conf: it had that name until it was renamed, or NULL */
+        char *run; /* applied.conf: the run of its unit that lacks what restart_needed marks */
+        const char *hold_file; /* of the Hold= line */
         unsigned hold_line;
 
         char *socket_unit;  /* nobody declared it: of this .socket unit (SocketUnits=); else NULL */

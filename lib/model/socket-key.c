@@ -160,3 +160,16 @@ const char *socket_key_name(unsigned i)
 {
         return i < ELEMENTSOF(keys) ? keys[i].name : NULL;
 }
+
+bool socket_key_is_loaded(const char *key)
+{
+        static const char *const names[] = {
+                "FileDescriptorName",   "TriggerLimitIntervalSec", "TriggerLimitBurst",
+                "PollLimitIntervalSec", "PollLimitBurst",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strcmp(names[i], key) == 0)
+                        return true;
+        return false;
+}

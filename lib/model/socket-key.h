@@ -23,3 +23,6 @@ const char *socket_key_check(const char *key, const char *value);
 
 /* Visits all names: for did-you-mean. NULL: no more. */
 const char *socket_key_name(unsigned i);
+
+/* Does PID 1 take it from the unit that it has loaded, so that it needs no new socket? */
+bool socket_key_is_loaded(const char *key);
