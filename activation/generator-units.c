@@ -155,7 +155,14 @@ void generator_drop_in(const GeneratorDropIn *d, FILE *f)
         const char *helper = d->view.own_root ? HELPER_INSIDE : d->helper;
 
         put_header(NULL, 0, f);
-        fprintf(f, "[Unit]\nAfter=portreserved.service\n\n[%s]\n",
+        fputs("[Unit]\n", f);
+        /* A listener that came or changed while the service ran is there for its next start. */
+        for (size_t i = 0; i < d->n_sockets; i++)
+                fprintf(f, "Wants=portreserved-%s.socket\nAfter=portreserved-%s.socket\n",
+                        d->sockets[i], d->sockets[i]);
+        if (d->n_names == 0)
+                return;
+        fprintf(f, "After=portreserved.service\n\n[%s]\n",
                 d->socket ? "Socket" : "Service");
         put_commands(d, helper, "ExecStartPre", "start", f);
         put_commands(d, helper, "ExecStopPost", "stop", f);

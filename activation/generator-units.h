@@ -15,6 +15,8 @@ typedef struct GeneratorDropIn {
         bool socket;              /* for a .socket unit, else for a service */
         const char *const *names; /* the reservations that the unit owns */
         size_t n_names;
+        const char *const *sockets; /* names of its listen reservations */
+        size_t n_sockets;
         const char *helper, *runtime; /* portreserved-handover, and where the daemon is asked */
         UnitView view;                /* of the unit */
 } GeneratorDropIn;

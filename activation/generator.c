@@ -6,7 +6,7 @@
  *
  *   portreserved-NAME.socket         for each listen reservation, wanted by sockets.target
  *   UNIT.d/50-portreserved.conf      for each owner of bound reservations, and for its .socket units
- *                                    that listen there
+ *                                    that listen there; and for each owner of listen reservations
  *
  * What runs is what was last applied: where the daemon has left applied.conf, that is read and not
  * /etc, so that anybody's daemon-reload in the middle of an edit changes nothing. Mistakes cost
@@ -121,6 +121,25 @@ static int write_want(Generator *g, const char *folder, const char *unit)
         return k;
 }
 
+/* Under its former name as well: PID 1 takes what it has under that name for the same unit, and its
+ * listening sockets live on, with who waits in their queues. A daemon-reload that finds the old
+ * name nowhere would close them. */
+static int write_former_name(Generator *g, const Reservation *r, const char *unit)
+{
+        char former[RESERVATION_UNIT_MAX], link[PATH_MAX];
+        int k;
+
+        if (!r->former_name)
+                return 0;
+        snprintf(former, sizeof(former), "portreserved-%s.socket", r->former_name);
+        k = path_join(link, sizeof(link), g->target, former);
+        if (k >= 0 && symlink(unit, link) < 0 && errno != EEXIST)
+                k = -errno;
+        if (k < 0)
+                complain(g, "cannot link %s: %s", former, strerror(-k));
+        return k;
+}
+
 static int write_socket(Generator *g, const Reservation *r)
 {
         char unit[RESERVATION_UNIT_MAX], path[PATH_MAX];
@@ -146,6 +165,10 @@ static int write_socket(Generator *g, const Reservation *r)
         if (k < 0)
                 return k;
 
+        k = write_former_name(g, r, unit);
+        if (k < 0)
+                return k;
+
         /* At boot; and with the daemon, where it is enabled on a host that runs already. */
         k = write_want(g, "sockets.target.wants", unit);
         if (k < 0)
@@ -167,18 +190,24 @@ static int read_view(const Generator *g, const char *unit, UnitView *ret)
 
 static int write_drop_in(Generator *g, const Owned *owned, size_t n)
 {
-        _cleanup_(freep) const char **names = NULL;
-        GeneratorDropIn d = { .n_names = n, .helper = g->helper, .runtime = g->runtime };
+        _cleanup_(freep) const char **names = NULL, **sockets = NULL;
+        GeneratorDropIn d = { .helper = g->helper, .runtime = g->runtime };
         char folder_name[NAME_MAX + 1], folder[PATH_MAX], path[PATH_MAX];
         FILE *f;
         int k;
 
         names = calloc(n, sizeof(*names));
-        if (!names)
+        sockets = calloc(n, sizeof(*sockets));
+        if (!names || !sockets)
                 return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                names[i] = owned[i].reservation->name;
+        for (size_t i = 0; i < n; i++) {
+                if (owned[i].reservation->hold == HOLD_LISTEN)
+                        sockets[d.n_sockets++] = owned[i].reservation->name;
+                else
+                        names[d.n_names++] = owned[i].reservation->name;
+        }
         d.names = names;
+        d.sockets = sockets;
         d.socket = unit_name_has_suffix(owned->unit, ".socket");
         k = d.socket ? 0 : read_view(g, owned->unit, &d.view);
         if (k < 0)
@@ -240,7 +269,7 @@ static int add_owners(Generator *g, const Reservation *r, OwnedList *l)
         int k;
 
         k = unit_resolve_alias(g->root, r->unit, &service);
-        for (size_t i = 0; i < g->sockets.n && k >= 0; i++) {
+        for (size_t i = 0; i < g->sockets.n && k >= 0 && r->hold == HOLD_BOUND; i++) {
                 const UnitSocket *s = &g->sockets.items[i];
                 _cleanup_(unit_value_done) UnitValue where = { 0 };
 
@@ -258,7 +287,7 @@ static int write_drop_ins(Generator *g, const Config *c)
         _cleanup_(owned_list_done) OwnedList owned = { 0 };
 
         CONFIG_FOREACH_RESERVATION(c, r)
-                if (r->hold == HOLD_BOUND && r->unit && add_owners(g, r, &owned) < 0)
+                if ((r->hold == HOLD_BOUND || r->hold == HOLD_LISTEN) && r->unit && add_owners(g, r, &owned) < 0)
                         return -ENOMEM;
         if (owned.n > 0)
                 qsort(owned.items, owned.n, sizeof(owned.items[0]), compare);

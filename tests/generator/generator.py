@@ -110,7 +110,8 @@ FileDescriptorName=http
         r = host.run()
         check(r.returncode == 0 and r.stdout == "" and r.stderr == "", "listen: silent success", r)
         files = host.files()
-        check(sorted(files) == ["portreserved-app@one.socket", "portreserved-web.socket",
+        check(sorted(files) == ["app@one.service.d/50-portreserved.conf", "lighttpd.service.d/50-portreserved.conf",
+                                "portreserved-app@one.socket", "portreserved-web.socket",
                                 "portreserved.service.wants/portreserved-app@one.socket",
                                 "portreserved.service.wants/portreserved-web.socket",
                                 "sockets.target.wants/portreserved-app@one.socket",
@@ -319,11 +320,35 @@ def test_applied_first():
         check("# Generated from /etc/x.conf:9." in host.files()["portreserved-applied.socket"], "applied.conf: the place it came from")
 
 
+def test_running_service():
+    """What a listener that comes while its service runs needs, and one that only has another name."""
+    with Host({"/lib/systemd/system/web.service": SERVICE, "/etc/systemd/system/alias.service": "-> /lib/systemd/system/web.service"}) as host:
+        (host.runtime / "applied.conf").write_text(
+            "[new]\nFormerName=old\nListenStream=2\nUnit=alias.service\n[plain]\nPorts=3/tcp\nHold=bound\nUnit=web.service\n"
+            "[bound]\nFormerName=gone\nPorts=4/tcp\nHold=bound\n[newer]\nNovelty=1\nPorts=5/tcp\nHold=bound\n")
+        r = host.run()
+        check(r.returncode == 0 and r.stderr == "", "applied.conf of a newer version: silent success", r)
+        files = host.files()
+        drop_in = files["web.service.d/50-portreserved.conf"]
+        check("\nWants=portreserved-new.socket\nAfter=portreserved-new.socket\n" in drop_in, "listen: wanted by its service", drop_in)
+        check(commands(drop_in) == [("ExecStartPre", ["start", "plain"]), ("ExecStopPost", ["stop", "plain"])],
+              "listen beside bound: commands for bound only", drop_in)
+        check(files["portreserved-old.socket"] == "-> portreserved-new.socket", "renamed: a link from the former name", files)
+        check(not any("gone" in f for f in files), "renamed, bound: no link", files)
+        check("newer.service.d/50-portreserved.conf" in files, "a key of a newer version costs nothing else", files)
+        (host.runtime / "applied.conf").write_text("# What portreserved last applied.\n[Daemon]\n[a]\nPor")
+        (host.root / "etc/portreserved.conf").write_text("[b]\nListenStream=9\n")
+        shutil.rmtree(host.out)
+        host.out.mkdir()
+        host.run()
+        check("portreserved-b.socket" in host.files(), "applied.conf without its end: /etc", host.files())
+
+
 def test_mistakes():
     with Host({"/etc/portreserved.conf": "[a]\nListenStream=0\nListenStream=70\n[b]\nFrobnicate=1\nPorts=80\nHold=bound\n"}) as host:
         r = host.run()
         check(r.returncode == 0 and sorted(f for f in host.files() if "wants" not in f) ==
-              ["b.service.d/50-portreserved.conf", "portreserved-a.socket"], "mistakes: the rest is served", r)
+              ["a.service.d/50-portreserved.conf", "b.service.d/50-portreserved.conf", "portreserved-a.socket"], "mistakes: the rest is served", r)
         check("/etc/portreserved.conf:2: port 0" in r.stderr, "mistakes: the first is named", r.stderr)
     with Host({}) as host:
         r = host.run()
@@ -347,7 +372,8 @@ def test_example():
         r = host.run()
         check(r.returncode == 0 and r.stdout + r.stderr == "", "the example has no mistake", r)
         check([f for f in sorted(host.files()) if "wants" not in f] ==
-              ["portreserved-web.socket", "redis-server.service.d/50-portreserved.conf"], "the example makes its units", host.files())
+              ["lighttpd.service.d/50-portreserved.conf", "portreserved-web.socket",
+               "redis-server.service.d/50-portreserved.conf"], "the example makes its units", host.files())
 
 
 def test_verify():
