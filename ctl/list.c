@@ -4,6 +4,7 @@
 
 #include "ctl/endpoints.h"
 #include "ctl/output.h"
+#include "ctl/restarts.h"
 #include "ctl/state.h"
 
 Exit verb_list(const Ctl *c, char **args)
@@ -26,5 +27,10 @@ Exit verb_list(const Ctl *c, char **args)
         json_array_foreach(list, i, reservation)
                 if (endpoints_add(table, reservation) < 0)
                         return fail(c, EXIT_FAILED, "out of memory");
-        return endpoints_print(table);
+        e = endpoints_print(table);
+        if (e != EXIT_OK)
+                return e;
+        json_array_foreach(list, i, reservation)
+                say_restarts(c, reservation);
+        return EXIT_OK;
 }

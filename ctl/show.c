@@ -7,6 +7,7 @@
 #include "ctl/collisions.h"
 #include "ctl/endpoints.h"
 #include "ctl/output.h"
+#include "ctl/restarts.h"
 #include "ctl/state.h"
 
 static void say_key(const Ctl *c, const char *label, const json_t *reservation, const char *key)
@@ -49,6 +50,7 @@ Exit verb_show(const Ctl *c, char **args)
         e = endpoints_print(table);
         if (e != EXIT_OK)
                 return e;
+        say_restarts(c, reservation);
         say_collisions(c, reservation);
         return EXIT_OK;
 }

@@ -8,6 +8,7 @@
 #include "ctl/collisions.h"
 #include "ctl/endpoints.h"
 #include "ctl/output.h"
+#include "ctl/restarts.h"
 #include "ctl/state.h"
 
 /* The keys of `status` in state.json, which has more. */
@@ -105,6 +106,8 @@ static Exit say_reservations(const Ctl *c, const json_t *list, bool named)
                 if (e != EXIT_OK)
                         return e;
         }
+        json_array_foreach(list, i, reservation)
+                say_restarts(c, reservation);
         json_array_foreach(list, i, reservation)
                 say_collisions(c, reservation);
         return EXIT_OK;

@@ -125,6 +125,7 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         if (r < 0 || k < 0)
                 TAKE_PTR(old);
 
+        restarts_watch(m->restarts);
         manager_save_applied(m);
         return 0;
 }
@@ -173,6 +174,8 @@ int manager_load(Manager *m)
         if (r < 0)
                 return r;
         r = access(path, F_OK) < 0 ? -ENOENT : config_load_applied(path, &c);
+        if (r == -EBADMSG)
+                log_warning("%s is damaged; reading the configuration again", path);
         if (r >= 0)
                 log_info("Going on with what was applied last (%s); 'portreservectl reload' reads "
                          "the configuration again",
@@ -228,6 +231,13 @@ static int reload(Manager *m, char **ret_error)
         if (c->n_errors > 0) {
                 *ret_error = errors_text(c);
                 return -EINVAL;
+        }
+        r = config_note_renamed(c, m->config);
+        if (r >= 0 && notify_is_service())
+                r = restarts_mark(c, m->config);
+        if (r < 0) {
+                *ret_error = strdup(strerror(-r));
+                return r;
         }
         return manager_apply_ports(m, TAKE_PTR(c), &ports);
 }

@@ -158,6 +158,8 @@ static int on_handover(const HandoverRequest *q, void *userdata)
         int k;
 
         r = config_find(m->config, q->name);
+        if (!r) /* renamed, and PID 1 has not loaded the new drop-in */
+                r = config_find_former(m->config, q->name);
         if (!r)
                 return -ENOENT;
         asker = judge_asker(r, q->cgroup);

@@ -180,6 +180,14 @@ static Tristate on_hold_asks_listened(const Endpoint *e, uint16_t port, void *us
         return watch_is_listened(m->watch, e, port);
 }
 
+static Tristate on_hold_asks_pid1(const Reservation *r, const Endpoint *e, uint16_t port,
+                                  void *userdata)
+{
+        Manager *m = userdata;
+
+        return watch_pid1_listens(m->watch, r, e, port);
+}
+
 static bool on_hold_clear_remains(const Reservation *r, const Endpoint *e, uint16_t port,
                                   void *userdata)
 {
@@ -212,10 +220,18 @@ Tristate manager_owner_alive(Manager *m, const Reservation *r)
 {
         const CgroupMap *cgroups = identify_cgroups(watch_identify(m->watch));
 
+        const char *root = cgroup_map_available(cgroups) ? cgroup_map_root(cgroups) : NULL;
+        Tristate alive;
+
         if (clients_has(m->clients, r->name))
                 return TRI_YES;
-        return owners_alive(m->owners, r->name,
-                            cgroup_map_available(cgroups) ? cgroup_map_root(cgroups) : NULL);
+        alive = owners_alive(m->owners, r->name, root);
+        if (alive != TRI_UNKNOWN || !r->former_name)
+                return alive;
+        /* Renamed since it started. */
+        return clients_has(m->clients, r->former_name)
+                       ? TRI_YES
+                       : owners_alive(m->owners, r->former_name, root);
 }
 
 static Tristate on_hold_asks_alive(const Reservation *r, void *userdata)
@@ -227,6 +243,7 @@ const HoldOps manager_hold_ops = {
         .changed = on_hold_changed,
         .owner_bound = on_hold_asks_owner,
         .listened = on_hold_asks_listened,
+        .pid1_listens = on_hold_asks_pid1,
         .clear_remains = on_hold_clear_remains,
         .store = on_hold_store,
         .unstore = on_hold_unstore,
@@ -352,6 +369,23 @@ const WatchOps manager_watch_ops = {
         .degraded = on_watch_degraded,
         .held = on_watch_asks_held,
 };
+
+static Config *on_restarts_ask(void *userdata)
+{
+        Manager *m = userdata;
+
+        return m->config;
+}
+
+static void on_restarts_over(void *userdata)
+{
+        Manager *m = userdata;
+
+        manager_save_applied(m);
+        state_touch(m->state);
+}
+
+const RestartsOps manager_restarts_ops = { .config = on_restarts_ask, .over = on_restarts_over };
 
 static void on_runtime_restored(void *userdata)
 {

@@ -15,6 +15,7 @@ extern const HandoverOps manager_handover_ops;
 extern const ClientsOps manager_clients_ops;
 extern const RuntimeDirOps manager_runtime_ops;
 extern const GeneratedOps manager_generated_ops;
+extern const RestartsOps manager_restarts_ops;
 
 /* The configuration that a start begins with: applied.conf of a daemon that crashed, else the
  * administrator's files. */

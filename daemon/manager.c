@@ -121,6 +121,8 @@ int manager_new(const ManagerOptions *options, Manager **ret)
                 r = clients_new(m->event, &manager_clients_ops, m, &m->clients);
         if (r >= 0)
                 r = owners_new(&m->owners);
+        if (r >= 0)
+                r = restarts_new(m->event, &manager_restarts_ops, m, &m->restarts);
         if (r < 0)
                 return r;
 
@@ -169,6 +171,7 @@ Manager *manager_free(Manager *m)
         generated_free(m->generated);
         reserve_free(m->reserve);
         owners_free(m->owners);
+        restarts_free(m->restarts);
         alert_free(m->alert);
         state_free(m->state);
         runtime_dir_free(m->runtime);

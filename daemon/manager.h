@@ -17,6 +17,7 @@
 #include "daemon/owners.h"
 #include "daemon/park.h"
 #include "daemon/reserve/reserve.h"
+#include "daemon/restarts.h"
 #include "daemon/runtime-dir.h"
 #include "daemon/state.h"
 #include "daemon/units/units.h"
@@ -65,6 +66,7 @@ typedef struct Manager {
         OpenDoor *door;
         Clients *clients;
         Owners *owners;
+        Restarts *restarts;
         State *state;
 } Manager;
 

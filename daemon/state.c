@@ -85,7 +85,7 @@ static const char *endpoint_state(const Manager *m, const Reservation *r, const 
 
 /* Ports first..last of the endpoint are alike. */
 static int put_run(json_t *array, const Endpoint *e, uint16_t first, uint16_t last,
-                   const char *state, bool reserved, const Collision *c)
+                   const char *state, bool reserved, bool restart, const Collision *c)
 {
         json_t *holder = NULL, *o;
 
@@ -94,8 +94,20 @@ static int put_run(json_t *array, const Endpoint *e, uint16_t first, uint16_t la
                 if (!holder)
                         return -ENOMEM;
         }
-        o = json_from_endpoint(e, first, last, state, reserved, holder);
+        o = json_from_endpoint(e, first, last, state, reserved, restart, holder);
         return json_array_append_new(array, o) < 0 ? -ENOMEM : 0;
+}
+
+/* Does the owner lack it until its next start? A placeholder that opened, or whose port the owner
+ * has, is in place. */
+static bool restart_needed(const Manager *m, const Reservation *r, const Endpoint *e, uint16_t port)
+{
+        const Hold *h;
+
+        if (!e->restart_needed || reservation_endpoint_hold(r, e) == HOLD_LISTEN)
+                return e->restart_needed;
+        h = hold_set_find(m->holds, e, port);
+        return h && (hold_state(h) == HOLD_STATE_EXCLUSIVE || hold_state(h) == HOLD_STATE_PENDING);
 }
 
 /* One EP for each run of ports that are alike; a port with a collision stands alone. */
@@ -104,7 +116,7 @@ static int put_endpoint(const Manager *m, const Reservation *r, const Endpoint *
         _cleanup_(collisions_done) Collisions collisions = {};
         const char *state = NULL;
         const Collision *before = NULL;
-        bool reserved = false;
+        bool reserved = false, restart = false;
         unsigned first = e->port;
         size_t k = 0;
 
@@ -114,7 +126,7 @@ static int put_endpoint(const Manager *m, const Reservation *r, const Endpoint *
         for (unsigned port = e->port; port <= e->last; port++) {
                 const Collision *c = NULL;
                 const char *s;
-                bool in_list;
+                bool in_list, lacks;
 
                 while (k < collisions.n && collisions.list[k]->port < port)
                         k++;
@@ -122,18 +134,21 @@ static int put_endpoint(const Manager *m, const Reservation *r, const Endpoint *
                         c = collisions.list[k];
                 s = endpoint_state(m, r, e, (uint16_t) port, c);
                 in_list = reserve_has(m->reserve, (uint16_t) port);
+                lacks = restart_needed(m, r, e, (uint16_t) port);
 
-                if (state && (s != state || in_list != reserved || c || before)) {
+                if (state &&
+                    (s != state || in_list != reserved || lacks != restart || c || before)) {
                         if (put_run(array, e, (uint16_t) first, (uint16_t) (port - 1), state,
-                                    reserved, before) < 0)
+                                    reserved, restart, before) < 0)
                                 return -ENOMEM;
                         first = port;
                 }
                 state = s;
                 reserved = in_list;
+                restart = lacks;
                 before = c;
         }
-        return put_run(array, e, (uint16_t) first, e->last, state, reserved, before);
+        return put_run(array, e, (uint16_t) first, e->last, state, reserved, restart, before);
 }
 
 static json_t *reservations_to_json(const Manager *m)

@@ -33,6 +33,14 @@ int hold_set_adopt_consume_fd(HoldSet *s, int fd, const char *name)
         return 0;
 }
 
+bool hold_set_has_adopted(const HoldSet *s, const Endpoint *e, uint16_t port)
+{
+        for (size_t i = 0; i < s->n_adopted; i++)
+                if (placeholder_serves(&s->adopted[i].info, e, port))
+                        return true;
+        return false;
+}
+
 static Adopted *adopted_for(HoldSet *s, const Table *first, const Hold *h)
 {
         void *head = table_get(first, hold_port_key(h->endpoint->protocol, h->port));

@@ -21,6 +21,7 @@ struct Hold {
         uint64_t started;      /* when the owner started, or when it was last known to be there */
         uint64_t since;        /* what is waited for began: seen bound, missed; or end of grace */
         uint64_t tried;        /* last claim or question: events must not make us busy */
+        uint64_t pid1_until;   /* PID 1 still listens, and is to stop: no news until then. 0: no */
         char *name;            /* in the fd store; NULL: not there */
         uint64_t cookie;
         uint32_t inode;
@@ -35,6 +36,7 @@ struct Hold {
         bool owner_up;       /* started and not known to have stopped */
         bool owner_seen;     /* bound, as far as is known */
         bool leaving;        /* the owner has stopped, its socket is still there */
+        bool guard;          /* shared until PID 1 listens */
         bool scrub_due;      /* adopted: what happened meanwhile is not known */
 };
 
@@ -87,6 +89,7 @@ void hold_schedule(Hold *h, uint64_t when); /* 0: no more */
 int hold_register_fd(Hold *h, char *name);  /* h->fd is ours from now on; name of an adopted one, or
                                                NULL: stores it; consumes name */
 void hold_unregister_fd(Hold *h);
+void hold_remove(Hold *h); /* frees it */
 
 /* hold-name.c: at most 4 characters, reused after release */
 char *hold_name_new(HoldSet *s); /* NULL: out of memory */
@@ -102,6 +105,8 @@ typedef struct Adopted {
         Hold *hold;  /* who gets it */
 } Adopted;
 
+/* Is there one for this port? */
+bool hold_set_has_adopted(const HoldSet *s, const Endpoint *e, uint16_t port);
 /* Gives the adopted sockets to the holds that are NONE, closes and unstores the rest. */
 int hold_set_settle_adopted(HoldSet *s);
 void hold_set_forget_adopted(HoldSet *s);

@@ -185,12 +185,30 @@ static void ask_gone(Hold *h)
         }
 }
 
+/* Until PID 1 listens beside it. */
+static void guard(Hold *h)
+{
+        HoldSet *s = h->set;
+
+        if (!s->ops.pid1_listens ||
+            s->ops.pid1_listens(h->reservation, h->endpoint, h->port, s->userdata) == TRI_YES)
+                hold_remove(h);
+        else
+                hold_schedule(h, now_usec(CLOCK_MONOTONIC) + ASK_MAX);
+}
+
 void hold_due(Hold *h)
 {
         bool scrubbed;
 
         switch (h->state) {
         case HOLD_STATE_NONE:
+                if (h->pid1_until != 0) {
+                        hold_claim(h);
+                        break;
+                }
+                hold_schedule(h, 0);
+                break;
         case HOLD_STATE_LISTENING:
                 hold_schedule(h, 0);
                 break;
@@ -210,6 +228,10 @@ void hold_due(Hold *h)
                 break;
         case HOLD_STATE_SHARING:
         case HOLD_STATE_IN_USE:
+                if (h->guard) {
+                        guard(h);
+                        break;
+                }
                 if (h->leaving)
                         hold_leave(h);
                 else if (h->owner_seen)
@@ -295,7 +317,7 @@ void hold_freed(Hold *h)
                 return;
         /* One that lacks a descriptor is not helped, and would hear of each socket that it gives
          * back itself. */
-        if (h->state == HOLD_STATE_PENDING && h->error == -EADDRINUSE)
+        if ((h->state == HOLD_STATE_PENDING && h->error == -EADDRINUSE) || h->pid1_until != 0)
                 hold_schedule(h, MAX_OF(now, h->tried + HOLD_RETRY_FIRST));
         else if (h->leaving)
                 hold_schedule(h, now);

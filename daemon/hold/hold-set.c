@@ -188,13 +188,24 @@ Hold *hold_set_find(const HoldSet *s, const Endpoint *e, uint16_t port)
         return h;
 }
 
-static HoldMode mode_of(const HoldSet *s, const Reservation *r, const Endpoint *e)
+/* PID 1 listens there, or is to. */
+static bool is_pid1s(const HoldSet *s, const Reservation *r, const Endpoint *e)
+{
+        return reservation_endpoint_hold(r, e) == HOLD_LISTEN && !s->listen_here;
+}
+
+/* What is PID 1's is only guarded, by a socket that we have from before. */
+static HoldMode mode_of(const HoldSet *s, const Reservation *r, const Endpoint *e, uint16_t port)
 {
         HoldMode m = reservation_endpoint_hold(r, e);
+        const Hold *h;
 
         if (m == HOLD_BOUND && s->ops.announced && !s->ops.announced(r, s->userdata))
                 return r->reuse == REUSE_NO ? HOLD_NONE : HOLD_SHARED;
-        return m == HOLD_LISTEN && !s->listen_here ? HOLD_NONE : m;
+        if (!is_pid1s(s, r, e))
+                return m;
+        h = hold_set_find(s, e, port);
+        return (h && h->fd >= 0) || hold_set_has_adopted(s, e, port) ? HOLD_SHARED : HOLD_NONE;
 }
 
 static int add(HoldSet *s, const Reservation *r, const Endpoint *e, uint16_t port)
@@ -213,7 +224,8 @@ static int add(HoldSet *s, const Reservation *r, const Endpoint *e, uint16_t por
         h->reservation = r;
         h->endpoint = e;
         h->port = port;
-        h->mode = mode_of(s, r, e);
+        h->mode = mode_of(s, r, e, port);
+        h->guard = is_pid1s(s, r, e);
         h->reuse = r->reuse;
         h->next_at_port = table_get(&s->by_port, key);
         (void) table_set(&s->by_port, key, h);
@@ -240,6 +252,17 @@ static void drop(HoldSet *s, size_t i)
         s->holds[i] = s->holds[--s->n_holds];
 }
 
+void hold_remove(Hold *h)
+{
+        HoldSet *s = h->set;
+
+        for (size_t i = 0; i < s->n_holds; i++)
+                if (s->holds[i] == h) {
+                        drop(s, i);
+                        return;
+                }
+}
+
 /* Makes a hold, NONE as yet, for each endpoint's port that has none. */
 static int add_missing(HoldSet *s, const Config *c)
 {
@@ -249,10 +272,11 @@ static int add_missing(HoldSet *s, const Config *c)
                 for (size_t i = 0; i < r->n_endpoints; i++) {
                         const Endpoint *e = &r->endpoints[i];
 
-                        if (mode_of(s, r, e) == HOLD_NONE)
+                        if (reservation_endpoint_hold(r, e) == HOLD_NONE)
                                 continue;
                         for (unsigned port = e->port; port <= e->last; port++) {
-                                if (hold_set_find(s, e, (uint16_t) port))
+                                if (hold_set_find(s, e, (uint16_t) port) ||
+                                    mode_of(s, r, e, (uint16_t) port) == HOLD_NONE)
                                         continue;
                                 k = add(s, r, e, (uint16_t) port);
                                 if (k < 0)
@@ -285,11 +309,13 @@ static void mark_wanted(HoldSet *s, const Config *c)
                 for (size_t i = 0; i < r->n_endpoints; i++) {
                         const Endpoint *e = &r->endpoints[i];
 
-                        if (mode_of(s, r, e) == HOLD_NONE)
+                        if (reservation_endpoint_hold(r, e) == HOLD_NONE)
                                 continue;
                         for (unsigned port = e->port; port <= e->last; port++) {
                                 Hold *h = hold_set_find(s, e, (uint16_t) port);
 
+                                if (mode_of(s, r, e, (uint16_t) port) == HOLD_NONE)
+                                        continue;
                                 change_reservation(h, r);
                                 h->endpoint = e;
                                 h->generation = s->generation;
@@ -324,9 +350,13 @@ int hold_set_apply(HoldSet *s, const Config *c)
 
                 if (h->state == HOLD_STATE_NONE)
                         hold_open(h);
-                else
-                        hold_change(h, mode_of(s, h->reservation, h->endpoint),
+                else {
+                        h->guard = is_pid1s(s, h->reservation, h->endpoint);
+                        hold_change(h, mode_of(s, h->reservation, h->endpoint, h->port),
                                     h->reservation->reuse);
+                        if (h->guard)
+                                hold_schedule(h, now_usec(CLOCK_MONOTONIC));
+                }
         }
         return 0;
 }

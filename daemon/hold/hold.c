@@ -16,6 +16,9 @@
 #define SCRUB_AFTER (3 * USEC_PER_SEC)
 /* So many fds are left to the rest of the daemon. */
 #define FD_HEADROOM 32
+/* A .socket unit that has to go is stopped by a reload's daemon-reload. */
+#define PID1_GRACE (60 * USEC_PER_SEC)
+#define GUARD_LOOK (200 * USEC_PER_MSEC)
 
 const char *hold_state_to_string(HoldState s)
 {
@@ -121,7 +124,10 @@ void hold_settle(Hold *h)
 {
         h->leaving = false;
         h->interval = 0;
+        h->pid1_until = 0;
         hold_schedule(h, 0);
+        if (h->guard)
+                hold_schedule(h, now_usec(CLOCK_MONOTONIC) + GUARD_LOOK);
         if (h->mode == HOLD_LISTEN)
                 hold_enter(h, HOLD_STATE_LISTENING, 0);
         else if (!wants_open(h))
@@ -131,6 +137,19 @@ void hold_settle(Hold *h)
                         hold_start_asking(h);
                 hold_enter(h, HOLD_STATE_SHARING, 0);
         }
+}
+
+static bool waits_for_pid1(Hold *h)
+{
+        HoldSet *s = h->set;
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (!s->ops.pid1_listens ||
+            s->ops.pid1_listens(h->reservation, h->endpoint, h->port, s->userdata) != TRI_YES)
+                return false;
+        if (h->pid1_until == 0)
+                h->pid1_until = now + PID1_GRACE;
+        return now < h->pid1_until;
 }
 
 /* Tries to get the port. Not having got it is no news within the grace after the owner's stop. */
@@ -160,7 +179,10 @@ void hold_claim(Hold *h)
         retry(h);
         if (h->leaving && now_usec(CLOCK_MONOTONIC) < h->since)
                 return;
+        if (r == BIND_IN_USE && h->state == HOLD_STATE_NONE && waits_for_pid1(h))
+                return;
         h->leaving = false;
+        h->pid1_until = 0;
         hold_enter(h, HOLD_STATE_PENDING,
                    r == BIND_IN_USE ? -EADDRINUSE : (r == BIND_NO_ADDRESS ? -EADDRNOTAVAIL : r));
 }
@@ -234,6 +256,14 @@ void hold_begin_leaving(Hold *h)
 
 void hold_open(Hold *h)
 {
+        HoldSet *s = h->set;
+
+        /* Such an owner binds while it runs, not only at its start. */
+        if (h->mode == HOLD_BOUND && h->reuse == REUSE_ALWAYS && s->ops.owner_alive &&
+            s->ops.owner_alive(h->reservation, s->userdata) == TRI_YES) {
+                h->owner_up = true;
+                h->started = now_usec(CLOCK_MONOTONIC);
+        }
         hold_claim(h);
 }
 
@@ -277,28 +307,64 @@ void hold_close(Hold *h)
         hold_enter(h, HOLD_STATE_NONE, 0);
 }
 
+/* Between a placeholder and our own listener: the same socket, without an instant's gap. Not from
+ * under a command that was given the listener; nor where the owner listens beside ours. */
+static bool turn(Hold *h, HoldMode mode)
+{
+        HoldSet *s = h->set;
+
+        if (h->fd < 0)
+                return false;
+        if (mode == HOLD_LISTEN)
+                return placeholder_begin_listening(h->fd) == 0;
+        if (s->ops.owner_alive && s->ops.owner_alive(h->reservation, s->userdata) == TRI_YES)
+                return false;
+        return placeholder_end_listening(h->fd, mode == HOLD_SHARED) == 0;
+}
+
+/* With another mode or ReuseAddress= now, and a placeholder before and after. */
+static void change_door(Hold *h)
+{
+        bool starting = h->owner_up && !h->owner_seen;
+
+        if (h->mode == HOLD_SHARED) {
+                if (placeholder_share(h->fd) == 0)
+                        hold_settle(h);
+        } else if (starting && h->reuse == REUSE_NO)
+                (void) hold_owner_starts(h); /* it could not bind beside ours */
+        else if (hold_ask(h) == TRI_YES &&
+                 (h->state != HOLD_STATE_SHARING || h->endpoint->protocol == IPPROTO_UDP ||
+                  placeholder_has_listener(h->endpoint, h->port) == 1))
+                hold_owner_bound(h);
+        else if (h->state == HOLD_STATE_SHARING && !h->owner_up)
+                hold_begin_leaving(h);
+        else if (h->state == HOLD_STATE_SHARING && h->due == 0)
+                hold_start_asking(h);
+}
+
 void hold_change(Hold *h, HoldMode mode, ReuseAddress reuse)
 {
         bool same_socket = (h->mode == HOLD_LISTEN) == (mode == HOLD_LISTEN);
 
         if (h->mode == mode && h->reuse == reuse)
                 return;
-        h->mode = mode;
-        h->reuse = reuse;
         if (!same_socket) {
-                hold_close(h);
-                hold_claim(h);
+                bool turned = turn(h, mode);
+
+                h->mode = mode;
+                h->reuse = reuse;
+                if (turned)
+                        hold_settle(h);
+                else {
+                        hold_close(h);
+                        hold_claim(h);
+                }
                 return;
         }
-        if (h->fd < 0)
-                return;
-        if (mode == HOLD_SHARED) {
-                if (placeholder_share(h->fd) == 0)
-                        hold_settle(h);
-        } else if (hold_ask(h) == TRI_YES &&
-                   (h->state != HOLD_STATE_SHARING || h->endpoint->protocol == IPPROTO_UDP ||
-                    placeholder_has_listener(h->endpoint, h->port) == 1))
-                hold_owner_bound(h);
-        else if (h->state == HOLD_STATE_SHARING && !h->owner_up)
-                hold_begin_leaving(h);
+        h->mode = mode;
+        h->reuse = reuse;
+        if (h->fd >= 0)
+                change_door(h);
+        else if (h->state == HOLD_STATE_PENDING && h->error == 0 && !hold_makes_room(h))
+                hold_claim(h); /* with the door open, as long as the owner starts */
 }

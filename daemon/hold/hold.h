@@ -15,6 +15,10 @@
  * pending (error 0) until the owner has bound, taken back at stop. always: sharing as long as the
  * owner runs. Endpoints of Hold=listen have a Hold here only without systemd (state listening).
  *
+ * Between a placeholder and PID 1's listener (Hold= was changed) the port is never left alone: to
+ * PID 1 ours goes on, sharing, until PID 1 listens; from PID 1 it is claimed when that has closed,
+ * and waiting for that is no news.
+ *
  * An owner that was started and neither binds nor stops: its holds go on sharing while it is alive,
  * since a database may take longer to recover than any timeout of ours. They go back to exclusive
  * when owner_alive() says that it is gone; where that cannot be told, after 10 minutes.
@@ -64,6 +68,9 @@ typedef struct HoldOps {
                                 void *userdata);
         /* Does anybody listen at an address that meets the endpoint's? May be NULL: cannot tell. */
         Tristate (*listened)(const Endpoint *e, uint16_t port, void *userdata);
+        /* Does PID 1 listen there, for a .socket unit of ours? May be NULL: it does not. */
+        Tristate (*pid1_listens)(const Reservation *r, const Endpoint *e, uint16_t port,
+                                 void *userdata);
         /* A claim failed with EADDRINUSE. Destroys TIME_WAIT rows that stand in the way (whatever
          * Evict= says); true: try again now. */
         bool (*clear_remains)(const Reservation *r, const Endpoint *e, uint16_t port,

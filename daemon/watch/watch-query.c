@@ -19,12 +19,13 @@ typedef struct Query {
         Watch *watch;
         const Reservation *reservation;
         const Endpoint *endpoint;
+        Kind wanted;
         Tristate answer;
         Socket *rows;
         size_t n_rows, n_rows_allocated;
 } Query;
 
-static int on_owner_row(const Socket *s, void *userdata)
+static int on_judged_row(const Socket *s, void *userdata)
 {
         Query *q = userdata;
         Pass p = {
@@ -33,17 +34,12 @@ static int on_owner_row(const Socket *s, void *userdata)
                 .userdata = q->watch->userdata,
         };
 
-        switch (pass_judge(&p, q->reservation, q->endpoint, s)) {
-        case KIND_OWNER:
+        Kind kind = pass_judge(&p, q->reservation, q->endpoint, s);
+
+        if (kind == q->wanted)
                 q->answer = TRI_YES;
-                break;
-        case KIND_UNKNOWN:
-                if (q->answer == TRI_NO)
-                        q->answer = TRI_UNKNOWN;
-                break;
-        default:
-                break;
-        }
+        else if (kind == KIND_UNKNOWN && q->answer == TRI_NO)
+                q->answer = TRI_UNKNOWN;
         return 0;
 }
 
@@ -63,13 +59,34 @@ static int dump_port(Watch *w, const Endpoint *e, uint16_t port, uint32_t states
 
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
 {
-        Query q = { .watch = w, .reservation = r, .endpoint = e, .answer = TRI_NO };
+        Query q = {
+                .watch = w,
+                .reservation = r,
+                .endpoint = e,
+                .wanted = KIND_OWNER,
+                .answer = TRI_NO,
+        };
         uint32_t states = SOCK_DIAG_ALL;
 
         if (e->protocol == IPPROTO_TCP)
                 states = w->bound_cost > BOUND_COST_MAX ? SOCK_DIAG_STATE(SOCKET_LISTEN)
                                                         : SOCK_DIAG_LISTENERS;
-        return dump_port(w, e, port, states, on_owner_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
+        return dump_port(w, e, port, states, on_judged_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
+}
+
+Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
+{
+        Query q = {
+                .watch = w,
+                .reservation = r,
+                .endpoint = e,
+                .wanted = KIND_LISTENER,
+                .answer = TRI_NO,
+        };
+        uint32_t states =
+                e->protocol == IPPROTO_TCP ? SOCK_DIAG_STATE(SOCKET_LISTEN) : SOCK_DIAG_ALL;
+
+        return dump_port(w, e, port, states, on_judged_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
 }
 
 static int on_listener_row(const Socket *s, void *userdata)

@@ -79,6 +79,9 @@ Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, ui
 /* Does anybody listen on this port at an address that meets the endpoint's? */
 Tristate watch_is_listened(Watch *w, const Endpoint *e, uint16_t port);
 
+/* Does PID 1 listen there, for a .socket unit that we generated? */
+Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port);
+
 /* Destroys TIME_WAIT rows (ours and everybody's) on that port at addresses that meet the
  * endpoint's. The number, or -errno. */
 int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port);

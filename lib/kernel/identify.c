@@ -221,6 +221,17 @@ static bool is_owners_socket(const Owner *o, const char *path)
         return false;
 }
 
+/* A listener keeps the cgroup of the unit that made it, also where that has another name by now.
+ * Only PID 1 makes sockets there. */
+static bool is_of_generated_unit(const char *path)
+{
+        _cleanup_(freep) char *unit = NULL;
+
+        return cgroup_path_unit(path, &unit, NULL) >= 0 &&
+               strncmp(unit, "portreserved-", strlen("portreserved-")) == 0 &&
+               unit_name_has_suffix(unit, ".socket");
+}
+
 static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
 {
         _cleanup_(freep) char *path = NULL;
@@ -233,7 +244,7 @@ static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
         }
         if (in_client_cgroup(i, o, id, path))
                 return RELATION_OWNER;
-        if (in_unit(i, path, id, o->generated))
+        if (in_unit(i, path, id, o->generated) || (path && is_of_generated_unit(path)))
                 return RELATION_GENERATED;
         for (size_t k = 0; k < OWNER_NAMES_MAX && o->names[k]; k++)
                 if (in_unit(i, path, id, o->names[k]))
@@ -258,6 +269,14 @@ static Relation get_relation(Identify *i, const Owner *o, uint64_t id)
         return m->relation;
 }
 
+static bool is_gone(Identify *i, uint64_t cgroup)
+{
+        const char *path;
+
+        return cgroup != 0 && cgroup_map_available(i->map) &&
+               cgroup_map_path(i->map, cgroup, &path) < 0;
+}
+
 void identify_observe(Identify *i, const Reservation *r, Observation *o)
 {
         const Socket *s = &o->socket;
@@ -272,6 +291,12 @@ void identify_observe(Identify *i, const Reservation *r, Observation *o)
                 forget_memos(i);
         if (k >= 0)
                 relation = get_relation(i, owner, s->cgroup);
+
+        /* The owner runs with a listener that PID 1 has let go, since it changed. Its cgroup went with
+         * it. */
+        if ((relation == RELATION_UNKNOWN || relation == RELATION_GENERATED) && r->run &&
+            is_gone(i, s->cgroup))
+                relation = RELATION_OWNER;
 
         o->pid1_listener = relation == RELATION_GENERATED &&
                            (s->state == SOCKET_LISTEN ||

@@ -222,6 +222,33 @@ int placeholder_listen(const Endpoint *e, uint16_t port, int *ret_fd)
         return BIND_OK;
 }
 
+int placeholder_begin_listening(int fd)
+{
+        int r;
+
+        r = placeholder_share(fd);
+        if (r < 0)
+                return r;
+        if (is_udp(fd))
+                return set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+        return listen(fd, INT32_MAX) < 0 ? -errno : 0;
+}
+
+int placeholder_end_listening(int fd, bool sharing)
+{
+        bool scrubbed;
+        int r;
+
+        if (is_udp(fd))
+                r = drop_all(fd);
+        else
+                r = shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0;
+        if (r < 0 || sharing)
+                return r;
+        r = placeholder_exclude(fd, &scrubbed);
+        return r < 0 ? r : scrubbed ? 0 : -EADDRINUSE;
+}
+
 int placeholder_identity(int fd, uint64_t *ret_cookie, uint32_t *ret_inode)
 {
         socklen_t size = sizeof(*ret_cookie);

@@ -86,6 +86,12 @@ int placeholder_has_listener(const Endpoint *e, uint16_t port);
 /* The same for each of the address families that the endpoint has; wholly: for each address. */
 int placeholder_is_covered(const Endpoint *e, uint16_t port, bool wholly);
 
+/* A bound socket of ours listens from now on as one of placeholder_listen() does, and the reverse
+ * (sharing as for placeholder_bind()): the same socket, bound all the time. Clients that wait are
+ * let go. begin: -EADDRINUSE: somebody else listens. */
+int placeholder_begin_listening(int fd);
+int placeholder_end_listening(int fd, bool sharing);
+
 /* By what sock_diag(7) names it: cookie (0: kernel older than 4.12) and inode. */
 int placeholder_identity(int fd, uint64_t *ret_cookie, uint32_t *ret_inode);
 

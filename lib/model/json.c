@@ -84,15 +84,16 @@ json_t *json_from_reservation(const Reservation *r)
 }
 
 json_t *json_from_endpoint(const Endpoint *e, uint16_t port, uint16_t last, const char *state,
-                           bool reserved, json_t *collision)
+                           bool reserved, bool restart_needed, json_t *collision)
 {
         char address[ADDRESS_TEXT_MAX];
 
-        return json_pack("{s:o, s:o, s:i, s:i, s:o, s:b, s:o}", "protocol",
+        return json_pack("{s:o, s:o, s:i, s:i, s:o, s:b, s:b, s:o}", "protocol",
                          json_text(protocol_to_string(e->protocol)), "address",
                          json_text(address_format(&e->address, address)), "port", (int) port,
                          "last", (int) last, "state", json_text(state), "reserved", (int) reserved,
-                         "collision", collision ? collision : json_null());
+                         "restart_needed", (int) restart_needed, "collision",
+                         collision ? collision : json_null());
 }
 
 json_t *json_error_object(const char *name, const char *message, int exit_code)

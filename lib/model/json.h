@@ -27,7 +27,7 @@ json_t *json_from_reservation(const Reservation *r);
 /* An EP for port..last of e. The address is "*" where it is any of both families. collision: a
  * HOLDER (stolen) or NULL. */
 json_t *json_from_endpoint(const Endpoint *e, uint16_t port, uint16_t last, const char *state,
-                           bool reserved, json_t *collision);
+                           bool reserved, bool restart_needed, json_t *collision);
 
 /* {"error","message","exit"} */
 json_t *json_error_object(const char *name, const char *message, int exit_code);

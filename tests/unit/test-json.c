@@ -168,17 +168,19 @@ static void test_endpoint(void **state)
 {
         Endpoint e = { .protocol = IPPROTO_UDP, .port = 5000, .last = 5010 };
 
-        assert_json(json_from_endpoint(&e, 5002, 5004, "none", true, NULL),
+        assert_json(json_from_endpoint(&e, 5002, 5004, "none", true, false, NULL),
                     "{\"protocol\":\"udp\",\"address\":\"*\",\"port\":5002,\"last\":5004,"
-                    "\"state\":\"none\",\"reserved\":true,\"collision\":null}");
+                    "\"state\":\"none\",\"reserved\":true,\"restart_needed\":false,\"collision\":"
+                    "null}");
 
         e.protocol = IPPROTO_TCP;
         e.address = (Address){ .family = AF_INET6 };
         e.address.in6.s6_addr[15] = 1;
-        assert_json(json_from_endpoint(&e, 5000, 5000, "pending", false,
+        assert_json(json_from_endpoint(&e, 5000, 5000, "pending", false, true,
                                        json_pack("{s:s}", "kind", "x")),
                     "{\"protocol\":\"tcp\",\"address\":\"::1\",\"port\":5000,\"last\":5000,"
-                    "\"state\":\"pending\",\"reserved\":false,\"collision\":{\"kind\":\"x\"}}");
+                    "\"state\":\"pending\",\"reserved\":false,\"restart_needed\":true,"
+                    "\"collision\":{\"kind\":\"x\"}}");
 }
 
 static void test_error(void **state)
