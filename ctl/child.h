@@ -5,3 +5,6 @@
  * for results. Its exit status; -errno; -EINTR where a signal ended it. argv[0] without "/" is
  * searched in PATH. */
 int child_run(char *const argv[]);
+
+/* Its standard output instead, malloc'ed, at most 1 MiB. */
+int child_read(char *const argv[], char **ret);

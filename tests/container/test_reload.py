@@ -56,11 +56,11 @@ def test_a_running_service_is_left_alone(host):
     pid = host.show("a.service", "MainPID")
     r = reload(host, "[a]\nListenStream=5001\n", "--json=short")
     assert json.loads(r.stdout)["waiting"] == ["portreserved-a.socket"]
-    assert "cannot start while a.service runs" in r.stderr
+    assert "gets it at its next restart: systemctl restart a.service" in r.stderr
     assert host.show("a.service", "MainPID") == pid
     assert 5001 not in listening(host)
     # What it says to do works.
-    host.run("sh", "-ec", r.stderr.split("suits: ")[1].splitlines()[0])
+    host.run("sh", "-ec", r.stderr.split("restart: ")[1].splitlines()[0])
     assert 5001 in listening(host) and host.active("a.service") == "active"
 
 

@@ -12,7 +12,7 @@ from conftest import KERNEL_LIST, kernel_list, thief, wait_until
 from test_ctl import HOLDER_KEYS, assert_prediction, watch, why  # noqa: F401 (watch is a fixture)
 
 RES_KEYS = ["name", "unit", "user", "source", "socket_unit", "hold", "exclusive", "enforced", "endpoints"]
-EP_KEYS = ["protocol", "address", "port", "last", "state", "reserved", "collision"]
+EP_KEYS = ["protocol", "address", "port", "last", "state", "reserved", "restart_needed", "collision"]
 STATUS_KEYS = ["version", "features", "degraded", "reservations", "ports", "pending", "collisions", "drifts", "config_errors", "scan"]
 
 CONFIG = """\
@@ -196,8 +196,12 @@ def test_reload_denied_to_strangers(daemon, ctl, place):
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >>{log}
 [ "$1" = --quiet ] && shift
-if [ "$1" = is-active ]; then
-    grep -qx "$2" {active}
+if [ "$1" = show ]; then
+    shift 3
+    for unit; do
+        if grep -qx "$unit" {active}; then echo active; else echo inactive; fi
+        echo
+    done
 fi
 """
 
@@ -270,17 +274,41 @@ def test_reload_follows_units(daemon, ctl, pid1):
     pid1.socket(pid1.fresh, "changed", "changed.service", 182)
     pid1.socket(pid1.fresh, "busy", "busy.service", 183)
     pid1.socket(pid1.fresh, "new", "new.service", 84)
-    pid1.active.write_text("busy.service\ngone.service\n")
+    pid1.active.write_text("busy.service\ngone.service\nportreserved-gone.socket\nportreserved-busy.socket\n")
     r, calls = pid1.reload(ctl, "--json=short")
     assert r.returncode == 0, r.stderr
-    assert [c for c in calls if not c.startswith("is-active")] == \
-        ["stop portreserved-gone.socket", "daemon-reload", "restart portreserved-changed.socket", "restart portreserved-new.socket"]
+    assert [c for c in calls if not c.startswith("show")] == \
+        ["daemon-reload", "stop portreserved-busy.socket portreserved-gone.socket",
+         "restart portreserved-changed.socket portreserved-new.socket"]
     found = json.loads(r.stdout)
     assert (found["daemon_reload"], found["stopped"], found["waiting"]) == \
-        (True, ["portreserved-gone.socket"], ["portreserved-busy.socket"])
+        (True, ["portreserved-busy.socket", "portreserved-gone.socket"], ["portreserved-busy.socket"])
     assert found["started"] == ["portreserved-changed.socket", "portreserved-new.socket"]
-    assert "portreserved-busy.socket cannot start while busy.service runs" in r.stderr
+    assert "portreserved-busy.socket: busy.service gets it at its next restart: systemctl restart busy.service" in r.stderr
 
+
+def test_reload_restarts_no_socket_that_is_the_same(daemon, ctl, pid1):
+    daemon("[a]\nPorts=9000\n")
+    for name, more in (("comment", ""), ("text", ""), ("loaded", ""), ("fewer", "ListenStream=91\n"), ("old", "")):
+        pid1.unit(pid1.loaded, f"portreserved-{name}.socket",
+                  f"# file:1\n\n[Unit]\nDescription=One\n\n[Socket]\nListenStream=90\n{more}Service={name[:3]}.service\nFileDescriptorName=a\n")
+    (pid1.loaded / "portreserved-older.socket").symlink_to("portreserved-old.socket")
+    pid1.active.write_text("portreserved-old.socket\nportreserved-new.socket\n")
+    for name, more in (("comment", ""), ("text", "Two"), ("loaded", ""), ("fewer", ""), ("new", "")):
+        pid1.unit(pid1.fresh, f"portreserved-{name}.socket",
+                  f"# file:2\n\n[Unit]\nDescription={more or 'One'}\n\n[Socket]\nListenStream=90\n"
+                  f"Service={'old' if name == 'new' else name[:3]}.service\nFileDescriptorName={'b' if name == 'loaded' else 'a'}\n")
+    (pid1.fresh / "portreserved-old.socket").symlink_to("portreserved-new.socket")
+    r, calls = pid1.reload(ctl, "--json=short")
+    assert (r.returncode, [c for c in calls if not c.startswith("show")]) == (0, ["daemon-reload"]), r.stderr
+    found = json.loads(r.stdout)
+    assert (found["renamed"], found["started"], found["stopped"], found["waiting"]) == (["portreserved-new.socket"], [], [], [])
+    # A comment alone is nothing to PID 1.
+    shutil.rmtree(pid1.loaded)
+    shutil.copytree(pid1.fresh, pid1.loaded, symlinks=True)
+    pid1.unit(pid1.fresh, "portreserved-comment.socket", (pid1.loaded / "portreserved-comment.socket").read_text().replace(":2", ":7"))
+    r, calls = pid1.reload(ctl, "--json=short")
+    assert (r.returncode, calls) == (0, []), r.stderr
 
 def test_reload_follows_drop_ins(daemon, ctl, pid1):
     daemon("[a]\nPorts=9000\n")
