@@ -162,8 +162,7 @@ void generator_drop_in(const GeneratorDropIn *d, FILE *f)
                         d->sockets[i], d->sockets[i]);
         if (d->n_names == 0)
                 return;
-        fprintf(f, "After=portreserved.service\n\n[%s]\n",
-                d->socket ? "Socket" : "Service");
+        fprintf(f, "After=portreserved.service\n\n[%s]\n", d->socket ? "Socket" : "Service");
         put_commands(d, helper, "ExecStartPre", "start", f);
         put_commands(d, helper, "ExecStopPost", "stop", f);
         /* What PID 1 mounts there for ExecStart=, but not for commands with "+": they would need

@@ -287,7 +287,8 @@ static int write_drop_ins(Generator *g, const Config *c)
         _cleanup_(owned_list_done) OwnedList owned = { 0 };
 
         CONFIG_FOREACH_RESERVATION(c, r)
-                if ((r->hold == HOLD_BOUND || r->hold == HOLD_LISTEN) && r->unit && add_owners(g, r, &owned) < 0)
+                if ((r->hold == HOLD_BOUND || r->hold == HOLD_LISTEN) && r->unit &&
+                    add_owners(g, r, &owned) < 0)
                         return -ENOMEM;
         if (owned.n > 0)
                 qsort(owned.items, owned.n, sizeof(owned.items[0]), compare);

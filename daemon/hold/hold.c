@@ -139,16 +139,18 @@ void hold_settle(Hold *h)
         }
 }
 
+/* When it has closed, that is not at once in every table. */
 static bool waits_for_pid1(Hold *h)
 {
         HoldSet *s = h->set;
         uint64_t now = now_usec(CLOCK_MONOTONIC);
 
-        if (!s->ops.pid1_listens ||
-            s->ops.pid1_listens(h->reservation, h->endpoint, h->port, s->userdata) != TRI_YES)
-                return false;
-        if (h->pid1_until == 0)
-                h->pid1_until = now + PID1_GRACE;
+        if (s->ops.pid1_listens &&
+            s->ops.pid1_listens(h->reservation, h->endpoint, h->port, s->userdata) == TRI_YES) {
+                if (h->pid1_until == 0)
+                        h->pid1_until = now + PID1_GRACE;
+        } else if (h->pid1_until != 0)
+                h->pid1_until = MIN_OF(h->pid1_until, now + LEAVE_GRACE);
         return now < h->pid1_until;
 }
 

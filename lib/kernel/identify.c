@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -21,6 +22,7 @@
 #include "base/printable.h"
 #include "kernel/owner.h"
 #include "kernel/process.h"
+#include "kernel/runtime.h"
 #include "kernel/unit-sockets.h"
 #include "model/unit-name.h"
 
@@ -221,15 +223,20 @@ static bool is_owners_socket(const Owner *o, const char *path)
         return false;
 }
 
-/* A listener keeps the cgroup of the unit that made it, also where that has another name by now.
- * Only PID 1 makes sockets there. */
-static bool is_of_generated_unit(const char *path)
+/* A listener keeps the cgroup of the .socket unit that made it, also when that has another name by
+ * now. Not where there is a unit of that name, and it is another reservation's. */
+static bool is_of_former_unit(const char *path)
 {
         _cleanup_(freep) char *unit = NULL;
+        char file[PATH_MAX];
+        struct stat st;
 
-        return cgroup_path_unit(path, &unit, NULL) >= 0 &&
-               strncmp(unit, "portreserved-", strlen("portreserved-")) == 0 &&
-               unit_name_has_suffix(unit, ".socket");
+        if (cgroup_path_unit(path, &unit, NULL) < 0 ||
+            strncmp(unit, "portreserved-", strlen("portreserved-")) != 0 ||
+            !unit_name_has_suffix(unit, ".socket") ||
+            path_join(file, sizeof(file), GENERATOR_DIR, unit) < 0)
+                return false;
+        return lstat(file, &st) < 0 ? errno == ENOENT : S_ISLNK(st.st_mode);
 }
 
 static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
@@ -244,7 +251,8 @@ static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
         }
         if (in_client_cgroup(i, o, id, path))
                 return RELATION_OWNER;
-        if (in_unit(i, path, id, o->generated) || (path && is_of_generated_unit(path)))
+        if (in_unit(i, path, id, o->generated) ||
+            (o->former[0] && in_unit(i, path, id, o->former)) || (path && is_of_former_unit(path)))
                 return RELATION_GENERATED;
         for (size_t k = 0; k < OWNER_NAMES_MAX && o->names[k]; k++)
                 if (in_unit(i, path, id, o->names[k]))

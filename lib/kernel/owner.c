@@ -32,7 +32,7 @@ void owner_forget_names(Owner *o)
         }
         free(o->unit);
         o->unit = NULL;
-        o->generated[0] = 0;
+        o->generated[0] = o->former[0] = 0;
 }
 
 void owner_free(Owner *o)
@@ -96,5 +96,8 @@ int owner_resolve(Owner *o, const Reservation *r)
                         return -ENOMEM;
         }
         (void) snprintf(o->generated, sizeof(o->generated), "%s", socket);
+        if (r->former_name)
+                (void) snprintf(o->former, sizeof(o->former), "portreserved-%s.socket",
+                                r->former_name);
         return 1;
 }

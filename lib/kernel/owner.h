@@ -16,7 +16,8 @@ typedef struct Owner {
         char *names[OWNER_NAMES_MAX]; /* it by all its names, its .socket units; NULL at the end */
         char generated[UNIT_NAME_LENGTH_MAX +
                        1]; /* the .socket unit that PID 1 listens by for the reservation */
-        uint64_t *cgroups; /* of portreserve-exec clients, once for each */
+        char former[RESERVATION_UNIT_MAX]; /* the same under its former name, "": none */
+        uint64_t *cgroups;                 /* of portreserve-exec clients, once for each */
         size_t n_cgroups, n_cgroups_allocated;
 } Owner;
 

@@ -26,7 +26,8 @@ static const Reservation *find_former(const Config *c, const Config *old, const 
                 while (config_lookup(old, r->endpoints[i].protocol, r->endpoints[i].port, &iterator,
                                      &o, &e))
                         if (endpoint_same_place(e, &r->endpoints[i]) && same_unit(o, r) &&
-                            !config_find(c, o->name) && !name_index_find(taken, o->name, &by))
+                            !o->socket_unit && !config_find(c, o->name) &&
+                            !name_index_find(taken, o->name, &by))
                                 return o;
         }
         return NULL;

@@ -288,6 +288,15 @@ static Tristate owner_of(Identify *i, const Reservation *r, const Socket *s, boo
         return o.owner;
 }
 
+static void write_file(const char *path, const char *text)
+{
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+}
+
 static void test_owner(void **state)
 {
         static const struct {
@@ -300,6 +309,8 @@ static void test_owner(void **state)
                 { "lighttpd.socket", TRI_YES, false },
                 { "portreserved-web.socket", TRI_YES, true },
                 { "portreserved-other.socket", TRI_NO, false },
+                { "portreserved-before.socket", TRI_YES, true }, /* has another name by now */
+                { "portreserved-long-ago.socket", TRI_YES, true },
                 { "nginx.service", TRI_NO, false },
                 { "machine-x.scope/lighttpd.service", TRI_NO, false },
                 { "plain", TRI_NO, false },
@@ -309,6 +320,14 @@ static void test_owner(void **state)
         char directory[512], path[512];
         bool pid1;
 
+        /* In this mount namespace only. */
+        assert_int_equal(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
+        assert_int_equal(mkdir("/run/systemd", 0755), 0);
+        assert_int_equal(mkdir("/run/systemd/generator", 0755), 0);
+        write_file("/run/systemd/generator/portreserved-other.socket", "");
+        assert_int_equal(symlink("portreserved-web.socket",
+                                 "/run/systemd/generator/portreserved-before.socket"),
+                         0);
         make_cgroup("machine-x.scope");
         make_cgroup("lighttpd.service");
         assert_int_equal(identify_new(&i), 0);
@@ -333,15 +352,7 @@ static void test_owner(void **state)
                         remove_cgroup(table[k - 1].cgroup);
         remove_cgroup("lighttpd.service");
         remove_cgroup("machine-x.scope");
-}
-
-static void write_file(const char *path, const char *text)
-{
-        FILE *f = fopen(path, "we");
-
-        assert_non_null(f);
-        assert_true(fputs(text, f) >= 0);
-        assert_int_equal(fclose(f), 0);
+        assert_int_equal(umount2("/run", MNT_DETACH), 0);
 }
 
 static void test_owner_alias(void **state)
