@@ -25,7 +25,7 @@ static int scrub(int fd)
         return r < 0 ? r : k;
 }
 
-static bool is_udp(int fd)
+bool placeholder_is_udp(int fd)
 {
         int protocol;
 
@@ -50,7 +50,7 @@ int placeholder_exclude(int fd, bool *ret_scrubbed)
         r = placeholder_unshare(fd);
         if (r < 0)
                 return r;
-        r = is_udp(fd) ? 0 : scrub(fd);
+        r = placeholder_is_udp(fd) ? 0 : scrub(fd);
         *ret_scrubbed = r == 0;
         return r == -EADDRINUSE ? 0 : r;
 }

@@ -12,6 +12,7 @@ int placeholder_set_int(int fd, int level, int option, int value);
 int placeholder_get_int(int fd, int level, int option, int *ret);
 
 bool placeholder_is_dual_stack(const Endpoint *e);
+bool placeholder_is_udp(int fd);
 
 /* The socket gets nothing from now on. */
 int placeholder_drop_all(int fd);

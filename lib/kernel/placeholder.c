@@ -229,8 +229,8 @@ int placeholder_begin_listening(int fd)
         r = placeholder_share(fd);
         if (r < 0)
                 return r;
-        if (is_udp(fd))
-                return set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+        if (placeholder_is_udp(fd))
+                return placeholder_set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
         return listen(fd, INT32_MAX) < 0 ? -errno : 0;
 }
 
@@ -239,8 +239,8 @@ int placeholder_end_listening(int fd, bool sharing)
         bool scrubbed;
         int r;
 
-        if (is_udp(fd))
-                r = drop_all(fd);
+        if (placeholder_is_udp(fd))
+                r = placeholder_drop_all(fd);
         else
                 r = shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0;
         if (r < 0 || sharing)
