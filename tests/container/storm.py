@@ -74,6 +74,7 @@ class Storm:
         m.background("storm-thief", "/opt/inside/storm-thief", s.port, PEER, "/run/storm/thief", user=THIEF)
         self.shell = m.popen("sh", stdin=-1)
         self.began = time.monotonic_ns()
+        self.skew = time.time_ns() - self.began
         return self
 
     def _mapped(self, path):
@@ -146,14 +147,19 @@ class Storm:
         self.log = [tuple(map(int, line.split())) for line in m.read("/run/storm/log").splitlines()]
         self.starts = []
         if self.held:
-            skew = time.time_ns() - time.monotonic_ns()
             for line in m.read("/run/storm/watch").splitlines():
                 event = json.loads(line)
                 if event["event"] == "handed-over":
                     day, _, fraction = event["time"].rstrip("Z").partition(".")
                     seconds = calendar.timegm(time.strptime(day, "%Y-%m-%dT%H:%M:%S"))
-                    self.starts.append(seconds * 10**9 + int(fraction) * 1000 - skew)
+                    self.starts.append(self._monotonic(seconds * 10**9 + int(fraction) * 1000))
             self._find_openings()
+
+    def _monotonic(self, realtime):
+        """The clocks drift apart by some microseconds a second, where one is being set."""
+        passed = time.monotonic_ns() - self.began
+        drift = time.time_ns() - time.monotonic_ns() - self.skew
+        return realtime - self.skew - drift * (realtime - self.skew - self.began) // passed
 
     def _find_openings(self):
         """When a thief may get in: from the last look that saw the door closed to the first that saw the whole server listen, or the
@@ -168,13 +174,13 @@ class Storm:
                 begin, full = before, None
             if full is None and listeners >= self.LISTENERS:
                 full = seen
-                if any(begin <= t <= full for t in self.starts):
+                if any(begin - slack <= t <= full for t in self.starts):
                     self.openings.append((begin, full))
                     self.waited.append((full - begin) / 1e6)
             if door == 0:
                 if full is not None:
                     self.tails.append((seen - full) / 1e6)
-                elif any(begin <= t <= seen + slack for t in self.starts):
+                elif any(begin - slack <= t <= seen + slack for t in self.starts):
                     self.openings.append((begin, seen))
                 else:
                     self.unasked.append((begin, seen))
