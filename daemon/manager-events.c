@@ -401,7 +401,14 @@ static void on_runtime_restored(void *userdata)
         (void) reserve_apply(m->reserve, &m->reserved); /* records what is ours */
         manager_save_applied(m);
         units_save(m->units);
+        manager_set_unreachable(m, false);
         (void) state_write(m->state);
 }
 
-const RuntimeDirOps manager_runtime_ops = { .restored = on_runtime_restored };
+static void on_runtime_lost(void *userdata)
+{
+        manager_set_unreachable(userdata, true);
+}
+
+const RuntimeDirOps manager_runtime_ops = { .restored = on_runtime_restored,
+                                            .lost = on_runtime_lost };

@@ -11,7 +11,8 @@ bool manager_is_announced(const Reservation *r, void *userdata)
 {
         const Manager *m = userdata;
 
-        return !m->generated || (!m->leaving && generated_announces(m->generated, r));
+        return !m->generated ||
+               (!m->leaving && !m->unreachable && generated_announces(m->generated, r));
 }
 
 void manager_log_generated(const Manager *m)
@@ -23,6 +24,17 @@ void manager_log_generated(const Manager *m)
                             "reload'; if that does not help, see what portreserved-generator says "
                             "in the journal.",
                             generated_missing(m->generated));
+}
+
+/* Without the runtime directory (its unit was masked while we run, and its companion stopped for
+ * that) the helper does not reach us either. */
+void manager_set_unreachable(Manager *m, bool unreachable)
+{
+        if (!m->generated || !m->config || m->unreachable == unreachable)
+                return;
+        m->unreachable = unreachable;
+        if (hold_set_apply(m->holds, m->config) < 0)
+                log_error("Cannot hold all ports: out of memory");
 }
 
 static void on_generated_changed(bool reloaded, void *userdata)

@@ -28,6 +28,8 @@ void manager_merge_units(Manager *m, Config *config);
 void manager_save_applied(Manager *m);
 /* Is the daemon told when this one's owner starts? userdata: the Manager. */
 bool manager_is_announced(const Reservation *r, void *userdata);
+/* Can owners reach us? Where they cannot, the holds let them in. */
+void manager_set_unreachable(Manager *m, bool unreachable);
 /* Generated units that are not there. */
 void manager_log_generated(const Manager *m);
 /* Would all placeholders outlive us? Asks PID 1 where that is not known, and tells if not. */

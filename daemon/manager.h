@@ -46,6 +46,7 @@ typedef struct Manager {
         unsigned held_told; /* `held` events told since the last apply */
         bool is_fresh;      /* started, not restarted */
         unsigned adopted;   /* sockets of our last run */
+        bool unreachable;   /* the runtime directory is gone */
         bool leaving;       /* stopped for good, and the holds are left open */
         bool told_unparked; /* that not all would outlive us */
         char *units_note;   /* what of the .socket units is not reserved, or NULL */

@@ -84,6 +84,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
                                   "held.",
                                   d->path, strerror(-r));
                 d->told = true;
+                d->ops->lost(d->userdata);
                 (void) sd_event_source_set_time_relative(s, RETRY_USEC);
                 (void) sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
                 return 0;

@@ -14,6 +14,8 @@ typedef struct RuntimeDirOps {
         /* Something of ours in it was deleted, or all of it; it is there again now: put your files
          * back. */
         void (*restored)(void *userdata);
+        /* They cannot be made again: nobody reaches us. Called at each try, until restored(). */
+        void (*lost)(void *userdata);
 } RuntimeDirOps;
 
 /* -EBUSY: another daemon runs on it. */
