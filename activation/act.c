@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <pwd.h>
@@ -20,6 +19,7 @@
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
+#include "activation/arguments.h"
 #include "activation/pid1-sockets.h"
 #include "activation/pid1.h"
 #include "base/cleanup.h"
@@ -255,42 +255,21 @@ static int accept_one(int listener, const char *runtime_dir)
         return 0;
 }
 
-static void help(FILE *f)
-{
-        (void) fputs("portreserved-act [--runtime-dir DIR]\n"
-                     "\n"
-                     "Starts failed units for portreserved, which is not root, and lists "
-                     "socket units.\n"
-                     "portreserved-act.socket runs it; see portreserved(8).\n",
-                     f);
-}
+static const char help[] =
+        "portreserved-act [--runtime-dir DIR]\n"
+        "\n"
+        "Starts failed units for portreserved, which is not root, and lists socket units.\n"
+        "portreserved-act.socket runs it; see portreserved(8).\n";
 
 int main(int argc, char *argv[])
 {
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                { "runtime-dir", required_argument, NULL, 'r' },
-                {},
-        };
         const char *runtime_dir = RUNTIME_DIR_DEFAULT;
         struct pollfd p = { .fd = SD_LISTEN_FDS_START, .events = POLLIN };
-        int c, r;
+        int r;
 
-        while ((c = getopt_long(argc, argv, "hV", options, NULL)) >= 0)
-                switch (c) {
-                case 'h':
-                        help(stdout);
-                        return EXIT_SUCCESS;
-                case 'V':
-                        (void) puts("portreserved-act " PROJECT_VERSION);
-                        return EXIT_SUCCESS;
-                case 'r':
-                        runtime_dir = optarg;
-                        break;
-                default:
-                        return 2;
-                }
+        r = arguments_parse(argc, argv, help, &runtime_dir);
+        if (r >= 0)
+                return r;
 
         if (sd_listen_fds(1) != 1) {
                 say(LOG_ERR, "portreserved-act is started by portreserved-act.socket only.");
