@@ -6,9 +6,9 @@ import sys
 
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
     s.connect("/run/portreserved-act")
-    s.send(b"".join(name.encode() + b"\0" for name in sys.argv[1:]))
-    # It says nothing; it hangs up.
+    # It says nothing; it hangs up, on who may not ask even before the request is sent.
     try:
+        s.send(b"".join(name.encode() + b"\0" for name in sys.argv[1:]))
         s.recv(1)
-    except ConnectionResetError:
+    except (BrokenPipeError, ConnectionResetError):
         pass
