@@ -89,7 +89,7 @@ static int append_page(Park *p, FdPage *fds, const char *name, Page **ret)
                 return -ENOMEM;
         }
         page->fds = *fds;
-        (void) strncpy(page->name, name, sizeof(page->name) - 1);
+        (void) snprintf(page->name, sizeof(page->name), "%s", name);
         *ret = p->pages[p->n_pages++] = page;
         return 0;
 }
