@@ -205,7 +205,7 @@ def test_statuses(daemon, folder, place):
         assert portrelease(d, *args).returncode == 2
     assert portrelease(d, *("many",) * 128).returncode == 0
     copy = shutil.copy(program("portrelease"), place / "portrelease")
-    r = subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", copy, f"--runtime-dir={d.runtime}", "mail"], capture_output=True,
+    r = subprocess.run(["setpriv", "--reuid=12345", "--clear-groups", copy, f"--runtime-dir={d.runtime}", "mail"], capture_output=True,
                        text=True)
     assert r.returncode == 5 and "only root" in r.stderr
 
