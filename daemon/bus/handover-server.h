@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The daemon's end of hand-over: RUNTIME/handover, SOCK_SEQPACKET, 0600, one request and one reply
- * a connection (kernel/runtime.h). At most 64 connections, 16 of one process, 5 s each; uid 0 or the reservation's
- * User= by peer credentials; a peer in the cgroup of another unit is refused where that can be
- * read, and the request of one that has ended is dropped; default deny. What is refused is logged
- * with who asked. Nothing here blocks for a peer. */
+/* The daemon's end of hand-over: RUNTIME/handover, 0600 (kernel/runtime.h, request-server.h). At most
+ * 64 connections, 16 of one process; uid 0 or the reservation's User= by peer credentials; a peer in
+ * the cgroup of another unit is refused where that can be read, and the request of one that has
+ * ended is dropped; default deny. What is refused is logged with who asked. */
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -4,56 +4,24 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/alert/log.h"
-#include "daemon/bus/listener.h"
-#include "kernel/process.h"
+#include "daemon/bus/request-server.h"
 #include "kernel/runtime.h"
 
-#define CALLERS_MAX   32u /* of root, and of all others */
-#define CALLERS_USER  16u
-#define DEADLINE_USEC 5000000u
+#define CALLERS_MAX  32u /* of root, and of all others */
+#define CALLERS_USER 16u
 
-typedef struct Caller Caller;
+_Static_assert(OPEN_REQUEST_MAX <= REQUEST_MAX, "a whole request is seen");
 
 struct OpenDoor {
-        sd_event *event;
+        RequestServer *server;
         const BusOps *ops;
         void *userdata;
-        Listener *listener;
-        Caller *callers; /* a list */
         LogLimit refused;
 };
-
-struct Caller {
-        OpenDoor *door;
-        Caller *previous, *next;
-        BusCaller who;
-        int fd;
-        sd_event_source *io, *deadline;
-};
-
-static Caller *caller_free(Caller *c)
-{
-        if (!c)
-                return NULL;
-        if (c->previous)
-                c->previous->next = c->next;
-        else
-                c->door->callers = c->next;
-        if (c->next)
-                c->next->previous = c->previous;
-        sd_event_source_disable_unref(c->io);
-        sd_event_source_disable_unref(c->deadline);
-        closep(&c->who.pidfd);
-        close(c->fd);
-        free(c);
-        return NULL;
-}
-DEFINE_CLEANUP(Caller, caller_free);
 
 /* portreserve-exec(1)'s statuses. */
 static int status_of(int r)
@@ -73,7 +41,7 @@ static int status_of(int r)
 
 /* The first message of a fresh connection always fits into its queue, up to what the socket holds at
  * all; if the peer has gone, nobody misses it. */
-static int reply(const Caller *c, const char *text, size_t size, const int *fds, size_t n)
+static int reply(int connection, const char *text, size_t size, const int *fds, size_t n)
 {
         union {
                 struct cmsghdr header;
@@ -90,20 +58,20 @@ static int reply(const Caller *c, const char *text, size_t size, const int *fds,
                 control.header.cmsg_len = CMSG_LEN(sizeof(int) * n);
                 memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * n);
         }
-        return sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+        return sendmsg(connection, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static void reply_error(const Caller *c, int r, const char *why)
+static void reply_error(int connection, int r, const char *why)
 {
         char text[OPEN_REPLY_MAX];
         int n;
 
         n = snprintf(text, sizeof(text), "error %d %s", status_of(r), why ?: strerror(-r));
-        (void) reply(c, text, MIN_OF((size_t) MAX_OF(n, 0), sizeof(text) - 1), NULL, 0);
+        (void) reply(connection, text, MIN_OF((size_t) MAX_OF(n, 0), sizeof(text) - 1), NULL, 0);
 }
 
 /* "ok" NUL, then the sockets' names, each ended by NUL. */
-static int reply_sockets(const Caller *c, const int *fds, size_t n, char **names)
+static int reply_sockets(int connection, const int *fds, size_t n, char **names)
 {
         char text[OPEN_REPLY_MAX] = "ok";
         size_t l = strlen(text) + 1;
@@ -118,113 +86,61 @@ static int reply_sockets(const Caller *c, const int *fds, size_t n, char **names
                 memcpy(text + l, names[i], size);
                 l += size;
         }
-        return reply(c, text, l, fds, n);
+        return reply(connection, text, l, fds, n);
 }
 
-static void serve(const Caller *c, const char *name)
+static void open_to(OpenDoor *d, const RequestPeer *peer, const char *name)
 {
+        const BusCaller who = { .uid = peer->uid, .pid = peer->pid, .pidfd = peer->pidfd };
         _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) char *why = NULL;
         _cleanup_(freep) int *fds = NULL;
-        OpenDoor *d = c->door;
         size_t n = 0;
         int r;
 
-        r = d->ops->open(name, &c->who, &fds, &n, &names, &why, d->userdata);
+        r = d->ops->open(name, &who, &fds, &n, &names, &why, d->userdata);
         if (r < 0) {
-                reply_error(c, r, why);
+                reply_error(peer->fd, r, why);
                 return;
         }
-        r = reply_sockets(c, fds, n, names);
+        r = reply_sockets(peer->fd, fds, n, names);
         if (r == -E2BIG)
-                reply_error(c, r, "more sockets than one message carries");
+                reply_error(peer->fd, r, "more sockets than one message carries");
 }
 
-static int on_request(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+static void serve(const RequestPeer *peer, const char *request, size_t size, void *userdata)
 {
-        _cleanup_(caller_freep) Caller *c = userdata; /* one request, one reply, and it is over */
-        char name[OPEN_REQUEST_MAX];
-        ssize_t n;
+        OpenDoor *d = userdata;
 
-        n = recv(fd, name, sizeof(name), MSG_DONTWAIT | MSG_TRUNC);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-                (void) TAKE_PTR(c);
-                return 0;
-        }
-        if (n <= 0)
-                return 0;
-        if ((size_t) n > sizeof(name) || memchr(name, 0, (size_t) n) != name + n - 1) {
-                log_limited(&c->door->refused, LOG_NOTICE,
-                            "Malformed request of pid %d, uid %u at %s", (int) c->who.pid,
-                            (unsigned) c->who.uid, RUNTIME_OPEN);
-                reply_error(c, -EBADMSG, "malformed request");
-        } else if (c->who.pid == 0)
-                reply_error(c, -EPERM, "the caller is in another pid namespace");
-        else if (c->who.pidfd < 0) /* its life is what the opening lasts for */
-                reply_error(c, c->who.pidfd, NULL);
+        if (size > OPEN_REQUEST_MAX || memchr(request, 0, size) != request + size - 1) {
+                log_limited(&d->refused, LOG_NOTICE, "Malformed request of pid %d, uid %u at %s",
+                            (int) peer->pid, (unsigned) peer->uid, RUNTIME_OPEN);
+                reply_error(peer->fd, -EBADMSG, "malformed request");
+        } else if (peer->pid == 0)
+                reply_error(peer->fd, -EPERM, "the caller is in another pid namespace");
+        else if (peer->pidfd < 0) /* its life is what the opening lasts for */
+                reply_error(peer->fd, peer->pidfd, NULL);
         else
-                serve(c, name);
-        return 0;
+                open_to(d, peer, request);
 }
 
-static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
+static bool admits(const struct ucred *peer, const RequestLoad *load, void *userdata)
 {
-        caller_free(userdata);
-        return 0;
-}
-
-static bool has_room(const OpenDoor *d, uid_t uid)
-{
-        unsigned alike = 0, same = 0;
-
-        for (const Caller *c = d->callers; c; c = c->next) {
-                alike += (c->who.uid == 0) == (uid == 0);
-                same += c->who.uid == uid;
-        }
-        return alike < CALLERS_MAX && (uid == 0 || same < CALLERS_USER);
-}
-
-static void on_accept(int connection, const struct ucred *peer, void *userdata)
-{
-        _cleanup_(caller_freep) Caller *c = NULL;
-        _cleanup_(closep) int fd = connection;
         OpenDoor *d = userdata;
         bool admitted;
-        int r;
 
         admitted = d->ops->admits(peer->uid, d->userdata);
-        if (!admitted || !has_room(d, peer->uid)) {
-                log_limited(&d->refused, LOG_NOTICE, "Hung up on pid %d, uid %u at %s: %s",
-                            (int) peer->pid, (unsigned) peer->uid, RUNTIME_OPEN,
-                            admitted ? "too many connections" : "neither root nor named by User=");
-                return;
-        }
-        r = process_peer_pidfd(fd, peer->pid);
-        if (r == -ESRCH)
-                return;
-        c = calloc(1, sizeof(*c));
-        if (!c) {
-                closep(&r);
-                return;
-        }
-        c->door = d;
-        c->who = (BusCaller){ .uid = peer->uid, .pid = peer->pid, .pidfd = r };
-        c->fd = TAKE_FD(fd);
-        c->next = d->callers;
-        if (c->next)
-                c->next->previous = c;
-        d->callers = c;
-
-        r = sd_event_add_time_relative(d->event, &c->deadline, CLOCK_MONOTONIC, DEADLINE_USEC, 0,
-                                       on_deadline, c);
-        if (r >= 0)
-                r = sd_event_add_io(d->event, &c->io, c->fd, EPOLLIN, on_request, c);
-        if (r < 0) {
-                log_warning("Cannot serve pid %d: %s", (int) peer->pid, strerror(-r));
-                return;
-        }
-        (void) TAKE_PTR(c);
+        if (admitted && (peer->uid == 0 ? load->of_root < CALLERS_MAX
+                                        : load->all - load->of_root < CALLERS_MAX &&
+                                                  load->of_uid < CALLERS_USER))
+                return true;
+        log_limited(&d->refused, LOG_NOTICE, "Hung up on pid %d, uid %u at %s: %s", (int) peer->pid,
+                    (unsigned) peer->uid, RUNTIME_OPEN,
+                    admitted ? "too many connections" : "neither root nor named by User=");
+        return false;
 }
+
+static const RequestOps request_ops = { .admits = admits, .serve = serve };
 
 int open_door_new(sd_event *event, const char *runtime_dir, const BusOps *ops, void *userdata,
                   OpenDoor **ret)
@@ -235,11 +151,9 @@ int open_door_new(sd_event *event, const char *runtime_dir, const BusOps *ops, v
         d = calloc(1, sizeof(*d));
         if (!d)
                 return -ENOMEM;
-        d->event = sd_event_ref(event);
         d->ops = ops;
         d->userdata = userdata;
-        r = listener_new(event, runtime_dir, RUNTIME_OPEN, SOCK_SEQPACKET, 0666, on_accept, d,
-                         &d->listener);
+        r = request_server_new(event, runtime_dir, RUNTIME_OPEN, 0666, &request_ops, d, &d->server);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(d);
@@ -250,15 +164,12 @@ OpenDoor *open_door_free(OpenDoor *d)
 {
         if (!d)
                 return NULL;
-        listener_free(d->listener);
-        while (d->callers)
-                caller_free(d->callers);
-        sd_event_unref(d->event);
+        request_server_free(d->server);
         free(d);
         return NULL;
 }
 
 int open_door_restore(OpenDoor *d)
 {
-        return listener_restore(d->listener);
+        return request_server_restore(d->server);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where portreserve-exec asks: RUNTIME/open, SOCK_SEQPACKET, 0666, one name and one reply a
- * connection (kernel/runtime.h). The same as the bus's Open(), for a program that is to be as fast
- * as can be and so speaks no D-Bus. Admitted are uid 0, our own and every User= of the
- * configuration, by peer credentials; everybody else's connection is closed. At most 64 callers, 32
- * of root and 32 of all others together, 16 of one other user; 5 s each. Nothing here blocks for a
- * peer. */
+/* Where portreserve-exec asks: RUNTIME/open, 0666 (kernel/runtime.h, request-server.h). The same as
+ * the bus's Open(), for a program that is to be as fast as can be and so speaks no D-Bus. Admitted
+ * are uid 0, our own and every User= of the configuration, by peer credentials; everybody else's
+ * connection is closed. At most 64 callers, 32 of root and 32 of all others together, 16 of one
+ * other user. */
 
 #include <systemd/sd-event.h>
 
