@@ -11,20 +11,20 @@
 #include "base/file.h"
 #include "model/reservation.h"
 
-typedef struct Owner {
+typedef struct OwnerRecord {
         char reservation[RESERVATION_NAME_MAX + 1];
         char *cgroup;
         uint64_t lent;   /* the id of a cgroup, 0: none */
         uint64_t failed; /* CLOCK_MONOTONIC in microseconds, 0: it did not */
-} Owner;
+} OwnerRecord;
 
 struct Owners {
-        void *tree; /* of Owner, tsearch(3): no more than there are names in the configuration */
+        void *tree; /* of OwnerRecord, tsearch(3): no more than there are names in the configuration */
 };
 
 static void owner_free(void *p)
 {
-        Owner *o = p;
+        OwnerRecord *o = p;
 
         free(o->cgroup);
         free(o);
@@ -32,7 +32,8 @@ static void owner_free(void *p)
 
 static int owner_compare(const void *a, const void *b)
 {
-        return strcmp(((const Owner *) a)->reservation, ((const Owner *) b)->reservation);
+        return strcmp(((const OwnerRecord *) a)->reservation,
+                      ((const OwnerRecord *) b)->reservation);
 }
 
 int owners_new(Owners **ret)
@@ -55,19 +56,19 @@ Owners *owners_free(Owners *o)
         return NULL;
 }
 
-static Owner *find(const Owners *o, const char *reservation)
+static OwnerRecord *find(const Owners *o, const char *reservation)
 {
-        Owner key = {};
+        OwnerRecord key = {};
         void *node;
 
         (void) snprintf(key.reservation, sizeof(key.reservation), "%s", reservation);
         node = tfind(&key, &o->tree, owner_compare);
-        return node ? *(Owner **) node : NULL;
+        return node ? *(OwnerRecord **) node : NULL;
 }
 
 int owners_started(Owners *o, const char *reservation, const char *cgroup)
 {
-        Owner *owner = find(o, reservation);
+        OwnerRecord *owner = find(o, reservation);
         char *copy = NULL;
 
         if (cgroup) {
@@ -93,7 +94,7 @@ int owners_started(Owners *o, const char *reservation, const char *cgroup)
 
 void owners_set_failed(Owners *o, const char *reservation, bool failed)
 {
-        Owner *owner = find(o, reservation);
+        OwnerRecord *owner = find(o, reservation);
 
         if (owner)
                 owner->failed = failed ? now_usec(CLOCK_MONOTONIC) : 0;
@@ -101,7 +102,7 @@ void owners_set_failed(Owners *o, const char *reservation, bool failed)
 
 uint64_t owners_lend(Owners *o, const char *reservation, uint64_t cgroup)
 {
-        Owner *owner = find(o, reservation);
+        OwnerRecord *owner = find(o, reservation);
         uint64_t before = owner ? owner->lent : cgroup;
 
         if (owner)
@@ -111,7 +112,7 @@ uint64_t owners_lend(Owners *o, const char *reservation, uint64_t cgroup)
 
 bool owners_take_failed(Owners *o, const char *reservation, uint64_t within)
 {
-        Owner *owner = find(o, reservation);
+        OwnerRecord *owner = find(o, reservation);
         uint64_t failed = owner ? owner->failed : 0;
 
         if (owner)
@@ -121,7 +122,7 @@ bool owners_take_failed(Owners *o, const char *reservation, uint64_t within)
 
 Tristate owners_alive(const Owners *o, const char *reservation, const char *root)
 {
-        const Owner *owner = find(o, reservation);
+        const OwnerRecord *owner = find(o, reservation);
         _cleanup_(freep) char *events = NULL;
         char path[PATH_MAX];
         int r;
