@@ -59,8 +59,7 @@ int fd_page_init_consume_fds(FdPage *p, int a, int b)
         FdPage page;
         int r;
 
-        /* Only one of them is ever read from. */
-        page = has_message(a) ? (FdPage){ .in = b, .out = a } : (FdPage){ .in = a, .out = b };
+        page = (FdPage){ .in = a, .out = b };
         for (size_t i = 0; i < ELEMENTSOF(end); i++) {
                 socklen_t size = sizeof(int);
 
@@ -70,9 +69,15 @@ int fd_page_init_consume_fds(FdPage *p, int a, int b)
                 else
                         r = end[i].type == SOCK_SEQPACKET && end[i].domain == AF_UNIX ? 0
                                                                                       : -ENOTCONN;
+                /* The offset is the socket's, not ours: who died while looking has left it behind. */
+                if (r == 0)
+                        r = set_peek_offset(end[i].fd, -1);
                 if (r < 0)
                         goto fail;
         }
+        /* Only one of them is ever read from. */
+        if (has_message(a))
+                page = (FdPage){ .in = b, .out = a };
         r = set_peek_offset(page.out, 0);
         if (r < 0)
                 goto fail;

@@ -127,6 +127,36 @@ static void looking_takes_nothing_away(void **state)
         assert_int_equal(bind_plain(PORT, NULL), 0);
 }
 
+/* Killed while it took the sockets over: the next one sees them all. */
+static void crash_while_looking_hides_nothing(void **state)
+{
+        FdPageEntry e[] = { bound(PORT), bound(PORT + 1) }, found[FD_PAGE_MAX];
+        char labels[64];
+        FdPage page;
+
+        assert_int_equal(fd_page_init(&page), 0);
+        for (size_t i = 0; i < 2; i++) {
+                assert_int_equal(fd_page_add(&page, &e[i]), 0);
+                close(e[i].fd);
+        }
+        for (unsigned looks = 1; looks <= 2; looks++)
+                for (unsigned swapped = 0; swapped < 2; swapped++) {
+                        FdPage again = reopened(&page, swapped);
+
+                        for (unsigned i = 0; i < looks; i++) {
+                                assert_int_equal(fd_page_peek(&again, found), 1);
+                                close(found[0].fd);
+                        }
+                        fd_page_deinit(&again);
+
+                        again = reopened(&page, swapped);
+                        read_labels(&again, labels, sizeof(labels));
+                        assert_string_equal(labels, "25000 25001 ");
+                        fd_page_deinit(&again);
+                }
+        fd_page_deinit(&page);
+}
+
 /* An owner without SO_REUSEADDR binds the moment after. */
 static void taken_out_is_closed_at_once(void **state)
 {
@@ -318,6 +348,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(survives_who_filled_it),
                 cmocka_unit_test(looking_takes_nothing_away),
+                cmocka_unit_test(crash_while_looking_hides_nothing),
                 cmocka_unit_test(taken_out_is_closed_at_once),
                 cmocka_unit_test(crash_in_the_middle_leaves_both),
                 cmocka_unit_test(holds_a_message_each),
