@@ -44,12 +44,12 @@ void hold_start_asking(Hold *h)
 }
 
 /* UDP over IPv6: the datagrams are the owner's, see placeholder.h. Where that fails ours, if there
- * is one, stays where it is. */
+ * is one, stays where it is. One that is to be listened on must take them, and waits. */
 static void step_behind(Hold *h, bool sharing)
 {
         int fd;
 
-        if (h->endpoint->protocol != IPPROTO_UDP ||
+        if (h->endpoint->protocol != IPPROTO_UDP || h->mode == HOLD_LISTEN ||
             placeholder_step_behind(h->endpoint, h->port, sharing, &fd) != BIND_OK)
                 return;
         if (h->fd >= 0) {

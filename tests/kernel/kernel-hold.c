@@ -486,6 +486,28 @@ static void test_listening(void **state)
         assert_true(client >= 0);
 }
 
+/* Hold=listen for datagrams, and the server was there first: what is listened on when it has gone gets
+ * them. */
+static void test_listening_owner_was_first(void **state)
+{
+        World *w = *state;
+        int owner = serve(w, IPPROTO_UDP, dual, REUSEADDR);
+        char port[16];
+        const char *const lines[][2] = { { "[", "srv" },
+                                         { "ListenDatagram", port },
+                                         { NULL, NULL } };
+
+        snprintf(port, sizeof(port), "%u", w->port);
+        apply(w, lines);
+        expect_state(w, HOLD_STATE_IN_USE);
+        assert_true(datagram_arrives(owner, AF_INET6, w->port));
+        close(owner);
+        hold_set_port_freed(w->set, IPPROTO_UDP, w->port);
+        assert_true(run_until_state(w, HOLD_STATE_LISTENING));
+        assert_true(datagram_arrives(hold_fd(the_hold(w)), AF_INET6, w->port));
+        assert_true(datagram_arrives(hold_fd(the_hold(w)), AF_INET, w->port));
+}
+
 /* Somebody won the race while the door was open: told as pending, closed to all others, exclusive
  * when it goes. */
 static void test_squatter_got_in(void **state)
@@ -537,6 +559,7 @@ int main(void)
                 TEST(test_shared_owner_gone_by_event),
                 TEST(test_shared_owner_was_first),
                 TEST(test_listening),
+                TEST(test_listening_owner_was_first),
                 TEST(test_squatter_got_in),
         };
 
