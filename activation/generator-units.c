@@ -8,7 +8,7 @@
 #include "kernel/runtime.h"
 
 /* What one start of the helper is told of: its request has to fit into one message. */
-#define NAMES_MAX (HANDOVER_MESSAGE_MAX - 64)
+#define BYTES_MAX (HANDOVER_MESSAGE_MAX - 64)
 
 /* Where the helper is put in a root of its own: /run is empty and writable there, the rest may be
  * read-only. */
@@ -126,7 +126,7 @@ static void put_commands(const GeneratorDropIn *d, const char *helper, const cha
                          const char *verb, FILE *f)
 {
         for (size_t i = 0; i < d->n_names;) {
-                size_t used = 0;
+                size_t used = 0, first = i;
 
                 fprintf(f, "%s=-+", key);
                 put_word(helper, true, f);
@@ -135,7 +135,8 @@ static void put_commands(const GeneratorDropIn *d, const char *helper, const cha
                         used += strlen(d->names[i]) + 1;
                         fprintf(f, " %s", d->names[i]);
                         i++;
-                } while (i < d->n_names && used + strlen(d->names[i]) + 1 <= NAMES_MAX);
+                } while (i < d->n_names && i - first < HANDOVER_NAMES_MAX &&
+                         used + strlen(d->names[i]) + 1 <= BYTES_MAX);
                 fputc('\n', f);
         }
 }

@@ -190,15 +190,17 @@ Ports=82
 
 
 def test_bound_many():
-    names = [f"n{i:047}" for i in range(200)]
-    with Host({"/etc/portreserved.conf": "".join(f"[{n}]\nPorts={1000 + i}\nHold=bound\nUnit=x.service\n"
-                                                 for i, n in enumerate(names))}) as host:
-        r = host.run()
-        found = commands(host.files()["x.service.d/50-portreserved.conf"])
-        starts = [words for key, words in found if key == "ExecStartPre"]
-        check(r.returncode == 0 and [n for words in starts for n in words[1:]] == names, "bound: all of 200 names, in order", r)
-        check(len(starts) > 1 and all(sum(len(w) + 1 for w in words) <= 4096 for words in starts),
-              "bound: no request longer than the helper can send")
+    for width in (3, 47):
+        names = [f"n{i:0{width}}" for i in range(200)]
+        with Host({"/etc/portreserved.conf": "".join(f"[{n}]\nPorts={1000 + i}\nHold=bound\nUnit=x.service\n"
+                                                     for i, n in enumerate(names))}) as host:
+            r = host.run()
+            found = commands(host.files()["x.service.d/50-portreserved.conf"])
+            starts = [words for key, words in found if key == "ExecStartPre"]
+            check(r.returncode == 0 and [n for words in starts for n in words[1:]] == names, "bound: all of 200 names, in order", r)
+            check(len(starts) > 1 and all(sum(len(w) + 1 for w in words) <= 4096 for words in starts),
+                  "bound: no request longer than the helper can send")
+            check(all(len(words) - 1 <= 128 for words in starts), "bound: no request of more names than the daemon takes", starts)
 
 
 def test_view():
