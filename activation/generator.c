@@ -313,7 +313,8 @@ static int load(Generator *g, const char *main, Config **ret)
         if (k < 0)
                 return k;
         k = config_load_applied(applied, ret);
-        return k == -ENOENT ? config_load(&paths, ret) : k;
+        /* Damaged: the daemon reads /etc then as well. */
+        return k == -ENOENT || k == -EBADMSG ? config_load(&paths, ret) : k;
 }
 
 static int run(Generator *g, const char *main)

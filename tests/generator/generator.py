@@ -410,6 +410,6 @@ Hold=bound
 
 
 for test in (test_listen, test_bound, test_bound_many, test_view, test_own_network, test_own_sockets, test_too_early, test_applied_first,
-             test_mistakes, test_example, test_verify):
+             test_running_service, test_mistakes, test_example, test_verify):
     test()
 print(f"1..{number}")
