@@ -64,6 +64,10 @@ static ssize_t receive(int fd, char *buf, size_t size, ExchangeSockets *sockets)
         m.msg_control = &control;
         m.msg_controllen = sizeof(control);
         n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+        if (n >= 0 && m.msg_flags & MSG_CTRUNC) { /* not all of them fit below our RLIMIT_NOFILE */
+                errno = EMFILE;
+                return -1;
+        }
         for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
                 if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
                         sockets->n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);

@@ -93,6 +93,16 @@ def test_several_sockets_in_order(d):
         assert out.read_text().split() == ["2", "listen:listen", str(PORT + 1), str(PORT + 2)], redirection
 
 
+def test_no_command_without_its_sockets(d):
+    """Where they cannot be taken, for want of descriptors, the command is not started with fewer, or none."""
+    for limit in range(4, 12):
+        p = subprocess.run(["prlimit", f"--nofile={limit}", str(program("portreserve-exec")), f"--runtime-dir={d.runtime}", "listen", "--",
+                            "/bin/sh", "-c", "echo started with $LISTEN_FDS"],
+                           check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert p.stdout in ("", "started with 2\n"), f"{limit}: {p}"
+        assert p.stdout or "Too many open files" in p.stderr, f"{limit}: {p}"
+
+
 def test_a_user_without_business_is_hung_up_on(d):
     before = descriptors(d)
     os.seteuid(1)
