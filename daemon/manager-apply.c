@@ -118,12 +118,12 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         k = watch_apply(m->watch, config);
         if (k < 0)
                 log_error("Cannot watch: %s", strerror(-k));
-        k = units_enable(m->units, config->daemon.socket_units && notify_is_service());
-        if (k < 0)
-                log_error("Cannot follow socket units: %s", strerror(-k));
         /* Who had no memory for the new one still looks into the old. */
         if (r < 0 || k < 0)
                 TAKE_PTR(old);
+        k = units_enable(m->units, config->daemon.socket_units && notify_is_service());
+        if (k < 0)
+                log_error("Cannot follow socket units: %s", strerror(-k));
 
         restarts_watch(m->restarts);
         manager_save_applied(m);
