@@ -113,6 +113,7 @@ int hold_try_bind(Hold *h)
         h->fd = fd;
         r = hold_register_fd(h, NULL);
         if (r < 0) {
+                hold_unregister_fd(h);
                 close(fd);
                 h->fd = -1;
         }
