@@ -21,7 +21,8 @@
 #define WITNESS        "witness"
 /* So many messages in a page before they are made one. */
 #define MESSAGES_MAX 32u
-#define CONFIRM_USEC (3 * 1000000u)
+/* Less than the hand-over helper waits for us; what was not answered is asked again. */
+#define CONFIRM_USEC (2 * 1000000u)
 
 typedef struct Page {
         FdPage fds;
@@ -38,8 +39,8 @@ struct Park {
         unsigned serial; /* of pages */
         unsigned renamed;
         bool unconfirmed;
-        int error;
-        bool store_is_off;
+        int error;     /* of a socket that is not parked */
+        int ask_error; /* of the last question whether PID 1 has the pages */
 };
 
 static uint64_t key_of(const char *name)
@@ -258,7 +259,9 @@ static void name_entry(Park *p, FdPageEntry *e)
 {
         if (e->label[0] && !table_get(&p->by_name, key_of(e->label)))
                 return;
-        (void) snprintf(e->label, sizeof(e->label), "+%06x", p->renamed++ & 0xffffffu);
+        do
+                (void) snprintf(e->label, sizeof(e->label), "+%06x", p->renamed++ & 0xffffffu);
+        while (table_get(&p->by_name, key_of(e->label)));
 }
 
 static int remember(Adoption *a, const FdPageEntry *e)
@@ -425,8 +428,10 @@ static int ask(void)
         closep(&theirs);
         theirs = -1;
         r = notify_barrier(CONFIRM_USEC);
-        if (r < 0)
+        if (r < 0) {
+                (void) notify_unstore_fd(WITNESS);
                 return r;
+        }
         p = (struct pollfd){ .fd = ours, .events = POLLIN };
         if (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
                 return -ENOSPC;
@@ -445,21 +450,18 @@ void park_renew(Park *p)
 
 void park_confirm(Park *p)
 {
-        int r;
-
         if (!p->unconfirmed)
                 return;
-        p->unconfirmed = false;
-        r = ask();
-        p->store_is_off = r == -ENOSPC;
-        if (r < 0 && r != -ENOSPC && p->error == 0)
-                p->error = r;
+        p->ask_error = ask();
+        p->unconfirmed = p->ask_error < 0 && p->ask_error != -ENOSPC;
 }
 
 const char *park_problem(const Park *p)
 {
-        if (p->store_is_off)
+        int error = p->error < 0 ? p->error : p->ask_error;
+
+        if (p->ask_error == -ENOSPC)
                 return "the service manager does not keep them (FileDescriptorStoreMax= of "
                        "portreserved.service)";
-        return p->error < 0 ? strerror(-p->error) : NULL;
+        return error < 0 ? strerror(-error) : NULL;
 }

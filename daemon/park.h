@@ -42,7 +42,7 @@ void park_remove(Park *p, const char *name);
 void park_renew(Park *p);
 
 /* Is there a page that PID 1 might not know? Then asks, and waits for the answer, some seconds at
- * most. */
+ * most; where none came, the next call asks again. */
 void park_confirm(Park *p);
 
 /* Why not all of them would outlive us; NULL: they would. */
