@@ -107,12 +107,14 @@ Tristate watch_is_listened(Watch *w, const Endpoint *e, uint16_t port)
                        : q.answer;
 }
 
-/* TIME_WAIT, or FIN_WAIT2 that no process has: the kernel keeps both in the same small socket. */
+/* TIME_WAIT, and FIN_WAIT2 of which as little is left: its client has everything that was sent and
+ * the end of it, and destroying it sends nothing. A whole socket in FIN_WAIT2 that no process has
+ * (tcp_fin_timeout over 60 s) would reset a client that has yet to read. */
 static int on_remains_row(const Socket *s, void *userdata)
 {
         Query *q = userdata;
 
-        if (s->inode != 0 || !endpoint_meets_address(q->endpoint, &s->local, s->v6only) ||
+        if (!s->timewait || !endpoint_meets_address(q->endpoint, &s->local, s->v6only) ||
             q->n_rows >= REMAINS_MAX)
                 return 0;
         if (!GROW(q->rows, q->n_rows_allocated, q->n_rows + 1))

@@ -82,8 +82,9 @@ Tristate watch_is_listened(Watch *w, const Endpoint *e, uint16_t port);
 /* Does PID 1 listen there, for a .socket unit that we generated? */
 Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port);
 
-/* Destroys TIME_WAIT rows (ours and everybody's) on that port at addresses that meet the
- * endpoint's. The number, or -errno. */
+/* Destroys TIME_WAIT rows (ours and everybody's), and FIN_WAIT2 ones that are no more than that, on
+ * that port at addresses that meet the endpoint's. No client loses what it was sent. The number, or
+ * -errno. */
 int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port);
 
 /* The collisions of an endpoint's port (first..last for a run); NULL-terminated iteration: start

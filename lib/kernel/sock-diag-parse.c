@@ -13,6 +13,8 @@
 
 /* Kernel 5.8; spelled out for older headers. */
 #define ATTRIBUTE_CGROUP_ID 21
+/* What idiag_timer says of a struct inet_timewait_sock, of FIN_WAIT2 as well (inet_diag.c). */
+#define TIMER_TIMEWAIT 3
 
 typedef struct Attributes {
         uint64_t cgroup;
@@ -90,6 +92,7 @@ int sock_diag_parse(const void *payload, size_t size, int protocol, Socket *ret)
                 .remote_port = ntohs(m.id.idiag_dport),
                 .interface = m.id.idiag_if,
                 .v6only = attributes.v6only,
+                .timewait = m.idiag_timer == TIMER_TIMEWAIT,
                 .uid = m.idiag_uid,
                 .inode = m.idiag_inode,
                 .cookie = (uint64_t) m.id.idiag_cookie[1] << 32 | m.id.idiag_cookie[0],

@@ -46,6 +46,7 @@ typedef struct Socket {
         uint16_t local_port, remote_port;
         uint32_t interface;
         bool v6only;
+        bool timewait;  /* TIME_WAIT or FIN_WAIT2 of which the kernel keeps but the addresses */
         uid_t uid;      /* 0 for TIME_WAIT rows: socket_uid_known() */
         uint32_t inode; /* 0: no process has it (TIME_WAIT, orphan, not accepted, destroy event) */
         uint64_t cookie;

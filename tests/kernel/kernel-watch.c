@@ -511,6 +511,76 @@ static void test_remains(void **state)
         assert_int_equal(f->n_told, 2);
 }
 
+#define ANSWER (96u * 1024)
+
+/* A client that has its whole answer with the end behind it, and has read none of it. Its server has
+ * gone, and remains in FIN_WAIT2. */
+static int client_with_answer(const char *fin_timeout)
+{
+        _cleanup_(closep) int server = socket_for("127.0.0.1", SOCK_STREAM), served = -1;
+        int client = socket_for("127.0.0.1", SOCK_STREAM);
+        static const char answer[ANSWER];
+        int arrived = 0;
+
+        assert_int_equal(write_file("/proc/sys/net/ipv4/tcp_fin_timeout", fin_timeout), 0);
+        /* No SO_REUSEADDR: its remains are in everybody's way. */
+        assert_int_equal(try_bind(server, "127.0.0.1", 31000), 0);
+        assert_int_equal(listen(server, 1), 0);
+        set_option(client, SOL_SOCKET, SO_RCVBUF, 4 * (int) ANSWER);
+        assert_int_equal(try_connect(client, "127.0.0.1", 31000), 0);
+        served = accept(server, NULL, NULL);
+        assert_int_equal(write(served, answer, ANSWER), ANSWER);
+        while (arrived < (int) ANSWER)
+                assert_int_equal(ioctl(client, FIONREAD, &arrived), 0);
+        return client;
+}
+
+static void read_answer(int client)
+{
+        struct pollfd p = { .fd = client };
+        size_t read_so_far = 0;
+        char piece[4096];
+        ssize_t n;
+
+        assert_int_equal(poll(&p, 1, 0), 0); /* no POLLERR, no POLLHUP */
+        while ((n = read(client, piece, sizeof(piece))) > 0)
+                read_so_far += (size_t) n;
+        assert_int_equal(n, 0);
+        assert_int_equal(read_so_far, ANSWER);
+        assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+/* FIN_WAIT2 is taken away while the client has yet to read: it notices nothing. */
+static void test_remains_unread(void **state)
+{
+        _cleanup_(closep) int client = client_with_answer("60"), again = -1;
+        Fixture *f = start(state, CONFIG_31000);
+        int n;
+
+        LOOP_UNTIL(f, f->n_begin > 0);
+        LOOP_UNTIL(f, only_collision(f)->holder.socket.state == SOCKET_FIN_WAIT2);
+        n = watch_clear_remains(f->watch, only_collision(f)->endpoint, 31000);
+        if (n == -EOPNOTSUPP) {
+                print_message("kernel without SOCK_DESTROY of TIME_WAIT\n");
+                skip();
+        }
+        assert_int_equal(n, 1);
+        again = bound_on("127.0.0.1", SOCK_STREAM, 31000);
+        read_answer(client);
+}
+
+/* The same while the kernel keeps a whole socket for it, whose end would be a reset. */
+static void test_remains_whole(void **state)
+{
+        _cleanup_(closep) int client = client_with_answer("120");
+        Fixture *f = start(state, CONFIG_31000);
+
+        LOOP_UNTIL(f, f->n_begin > 0);
+        LOOP_UNTIL(f, only_collision(f)->holder.socket.state == SOCKET_FIN_WAIT2);
+        assert_int_equal(watch_clear_remains(f->watch, only_collision(f)->endpoint, 31000), 0);
+        read_answer(client);
+}
+
 /* A new configuration: what is on an endpoint before and after goes on, the rest ends. */
 static void test_apply(void **state)
 {
@@ -723,6 +793,8 @@ int main(void)
                 WATCH_TEST(test_owner),
                 WATCH_TEST(test_accepted),
                 WATCH_TEST(test_remains),
+                WATCH_TEST(test_remains_unread),
+                WATCH_TEST(test_remains_whole),
                 WATCH_TEST(test_apply),
                 WATCH_TEST(test_lost_events),
                 WATCH_TEST(test_cap),
