@@ -257,7 +257,7 @@ class Machine:
     def without_package(self):
         """All that was installed is gone, at once, as no package manager would do it; afterwards it is back."""
         self.run("sh", "-ec", "mkdir /run/package; for f in /lib/systemd/system/portreserved* /lib/systemd/system-generators/portreserved* "
-                 "/usr/sbin/portreserved /usr/libexec/portreserved /usr/bin/portreserve*; do "
+                 "/usr/sbin/portre* /usr/libexec/portreserved /usr/bin/portreserve*; do "
                  "mkdir -p /run/package/${f%/*}; cp -a $f /run/package/${f%/*}; rm -r $f; done")
         try:
             yield

@@ -51,12 +51,13 @@ def bound(request, host):
     host.systemctl("stop", s.unit)
 
 
-@pytest.mark.parametrize("bound", ["haproxy", "redis", "postgresql"], indirect=True)
+@pytest.mark.parametrize("bound", ["nginx", "haproxy", "redis", "postgresql"], indirect=True)
 def test_whatever_others_try(bound):
     m, s = bound
     assert taken(m, s.port) == []
     m.systemctl("start", s.unit)
     talk(m, s)
+    assert m.show(s.unit, "FragmentPath").startswith(("/lib/", "/usr/lib/")), s.unit
     m.wait_endpoint(s.name, "in-use")
     assert taken(m, s.port) == []
     m.systemctl("restart", s.unit)
