@@ -2,7 +2,7 @@
 """Who may bind a port, by the state of its last connection: without portreserved, and with Hold=bound. Real processes under different
 uids, real sockets; what it prints is in README, between two marks.
 
-usage: matrix.py PORTRELOCAL HANDOVER      as root, in a network namespace with loopback up; needs nothing but Python
+usage: matrix.py PORTRESERVED HANDOVER      as root, in a network namespace with loopback up; needs nothing but Python
 """
 
 import contextlib
