@@ -68,71 +68,58 @@ int placeholder_scrub_open(int fd, bool *ret_scrubbed)
         return k < 0 ? k : (r == -EADDRINUSE ? 0 : r);
 }
 
-/* Binds beside everything there is, as TCP_REPAIR does, and lets go again. */
-static int bind_beside(const Endpoint *e, uint16_t port, bool listens)
+static int prepare_repair(int fd)
 {
-        _cleanup_(closep) int fd = -1;
-        struct sockaddr_storage address;
-        socklen_t size;
         int r;
 
-        fd = placeholder_open_socket(e, port, &address, &size);
-        if (fd < 0)
-                return fd;
         r = placeholder_drop_all(fd);
-        if (r < 0)
-                return r;
-        r = placeholder_set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
-        if (r < 0)
-                return r;
-        if (bind(fd, (const struct sockaddr *) &address, size) < 0 ||
-            (listens && listen(fd, 0) < 0))
-                return -errno;
-        return 0;
+        return r < 0 ? r : placeholder_set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+}
+
+/* Binds beside everything there is, as TCP_REPAIR does. */
+static int bind_beside(const Endpoint *e, uint16_t port)
+{
+        return placeholder_open_bound(e, port, prepare_repair);
 }
 
 int placeholder_scrub_beside(const Endpoint *e, uint16_t port)
 {
-        return bind_beside(e, port, true);
+        _cleanup_(closep) int fd = bind_beside(e, port);
+
+        return fd < 0 ? fd : listen(fd, 0) < 0 ? -errno : 0;
 }
 
 int placeholder_forget_reuseport(const Endpoint *e, uint16_t port)
 {
-        return bind_beside(e, port, false);
+        _cleanup_(closep) int fd = bind_beside(e, port);
+
+        return MIN_OF(fd, 0);
+}
+
+static int prepare_reuseport(int fd)
+{
+        int r;
+
+        r = placeholder_share(fd);
+        return r < 0 ? r : placeholder_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
 /* Tries a bind beside ours and gives it up again. 1: refused, 0: it succeeded. */
-static int try_bind(const Endpoint *e, uint16_t port, bool reuseport)
+static int try_bind(const Endpoint *e, uint16_t port, int (*prepare)(int fd))
 {
-        _cleanup_(closep) int fd = -1;
-        struct sockaddr_storage address;
-        socklen_t size;
-        int r;
+        _cleanup_(closep) int fd = placeholder_open_bound(e, port, prepare);
 
-        fd = placeholder_open_socket(e, port, &address, &size);
-        if (fd < 0)
-                return fd;
-        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-        if (r < 0)
-                return r;
-        if (reuseport) {
-                r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-                if (r < 0)
-                        return r;
-        }
-        if (bind(fd, (const struct sockaddr *) &address, size) < 0)
-                return errno == EADDRINUSE ? 1 : -errno;
-        return 0;
+        return fd == -EADDRINUSE ? 1 : MIN_OF(fd, 0);
 }
 
 int placeholder_probe(const Endpoint *e, uint16_t port)
 {
-        return try_bind(e, port, true);
+        return try_bind(e, port, prepare_reuseport);
 }
 
 int placeholder_has_listener(const Endpoint *e, uint16_t port)
 {
-        return try_bind(e, port, false);
+        return try_bind(e, port, placeholder_share);
 }
 
 /* An address of that family which the endpoint has; where it has all of them, all, or one that no
@@ -156,9 +143,9 @@ int placeholder_is_covered(const Endpoint *e, uint16_t port, bool wholly)
         const Endpoint v4 = part_of(e, AF_INET, wholly), v6 = part_of(e, AF_INET6, wholly);
         int r;
 
-        r = try_bind(&v4, port, false);
+        r = try_bind(&v4, port, placeholder_share);
         if (r != 1)
                 return r;
-        r = try_bind(&v6, port, false);
+        r = try_bind(&v6, port, placeholder_share);
         return r == -EAFNOSUPPORT ? 1 : r;
 }

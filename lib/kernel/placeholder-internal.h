@@ -17,6 +17,5 @@ bool placeholder_is_udp(int fd);
 /* The socket gets nothing from now on. */
 int placeholder_drop_all(int fd);
 
-/* An unbound socket for the endpoint and the address to bind it to. */
-int placeholder_open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage *ret_address,
-                            socklen_t *ret_size);
+/* A socket of the endpoint, bound after prepare() has set its options. The fd, or -errno. */
+int placeholder_open_bound(const Endpoint *e, uint16_t port, int (*prepare)(int fd));

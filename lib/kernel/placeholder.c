@@ -48,8 +48,9 @@ int placeholder_drop_all(int fd)
                                                                                            : 0;
 }
 
-int placeholder_open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage *ret_address,
-                            socklen_t *ret_size)
+/* An unbound socket for the endpoint and the address to bind it to. */
+static int open_socket(const Endpoint *e, uint16_t port, struct sockaddr_storage *ret_address,
+                       socklen_t *ret_size)
 {
         int type = e->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, r;
         int family = e->address.family == AF_INET ? AF_INET : AF_INET6;
@@ -88,6 +89,24 @@ int placeholder_open_socket(const Endpoint *e, uint16_t port, struct sockaddr_st
         return TAKE_FD(fd);
 }
 
+int placeholder_open_bound(const Endpoint *e, uint16_t port, int (*prepare)(int fd))
+{
+        _cleanup_(closep) int fd = -1;
+        struct sockaddr_storage address;
+        socklen_t size;
+        int r;
+
+        fd = open_socket(e, port, &address, &size);
+        if (fd < 0)
+                return fd;
+        r = prepare(fd);
+        if (r < 0)
+                return r;
+        if (bind(fd, (const struct sockaddr *) &address, size) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
 /* -errno to BindResult where it is an expected outcome. */
 static int bind_result(int error)
 {
@@ -109,19 +128,13 @@ static int bind_result(int error)
 static int bind_first(const Endpoint *e, uint16_t port, int *ret_fd)
 {
         _cleanup_(closep) int fd = -1;
-        struct sockaddr_storage address;
-        socklen_t size;
         int r;
 
-        fd = placeholder_open_socket(e, port, &address, &size);
+        fd = placeholder_open_bound(
+                e, port, e->protocol == IPPROTO_TCP ? placeholder_share : placeholder_unshare);
         if (fd < 0)
                 return fd;
-        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEADDR, e->protocol == IPPROTO_TCP);
-        if (r < 0)
-                return r;
-        if (bind(fd, (const struct sockaddr *) &address, size) < 0)
-                return -errno;
-        r = placeholder_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        r = placeholder_share(fd);
         if (r < 0)
                 return r;
 
@@ -169,7 +182,7 @@ int placeholder_step_behind(const Endpoint *e, uint16_t port, bool sharing, int 
         socklen_t size;
         int domain, r;
 
-        fd = placeholder_open_socket(e, port, &address, &size);
+        fd = open_socket(e, port, &address, &size);
         if (fd < 0)
                 return fd;
         r = placeholder_get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
