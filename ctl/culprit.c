@@ -91,18 +91,18 @@ static int remedy_stop(const json_t *holder, const char *protocol, uint16_t port
         const char *unit = get_text(holder, "unit");
 
         if (unit_is_stoppable(unit))
-                return append_text(array, "systemctl stop %s", unit);
+                return json_append_text(array, "systemctl stop %s", unit);
         if (known(holder, "pid"))
-                return append_text(array, "kill %lld", (long long) get_number(holder, "pid"));
-        return append_text(array, "ss --all --processes --numeric --%s 'sport = :%u'", protocol,
-                           port);
+                return json_append_text(array, "kill %lld", (long long) get_number(holder, "pid"));
+        return json_append_text(array, "ss --all --processes --numeric --%s 'sport = :%u'",
+                                protocol, port);
 }
 
 static int remedy_kill(const json_t *holder, const char *protocol, const char *states,
                        json_t *array)
 {
-        return append_text(array, "ss --kill --numeric --%s%s src '%s' dst '%s'", protocol, states,
-                           get_text(holder, "local"), get_text(holder, "remote"));
+        return json_append_text(array, "ss --kill --numeric --%s%s src '%s' dst '%s'", protocol,
+                                states, get_text(holder, "local"), get_text(holder, "remote"));
 }
 
 int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
@@ -119,14 +119,15 @@ int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, js
                         return remedy_stop(holder, protocol, port, array);
                 r = remedy_kill(holder, protocol, "", array);
                 if (r >= 0 && unit_is_stoppable(unit))
-                        r = append_text(array, "systemctl restart %s", unit);
+                        r = json_append_text(array, "systemctl restart %s", unit);
                 return r;
         case KIND_SQUATTER:
         case KIND_UNKNOWN:
                 return remedy_stop(holder, protocol, port, array);
         case KIND_OWNER:
-                return unit_is_stoppable(unit) ? append_text(array, "systemctl restart %s", unit)
-                                               : 0;
+                return unit_is_stoppable(unit)
+                               ? json_append_text(array, "systemctl restart %s", unit)
+                               : 0;
         default:
                 return 0;
         }

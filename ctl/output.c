@@ -2,7 +2,6 @@
 
 #include "ctl/output.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,20 +117,4 @@ Exit fail(const Ctl *c, Exit exit_code, const char *format, ...)
                                   exit_code);
         }
         return exit_code;
-}
-
-int append_text(json_t *array, const char *format, ...)
-{
-        _cleanup_(freep) char *text = NULL;
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
-        return json_array_append_new(array, json_text(text)) < 0 ? -ENOMEM : 0;
 }

@@ -23,6 +23,3 @@ Exit print_json(const Ctl *c, json_t *value, Exit exit_code);
  * on standard output with --json=. Returns exit_code. With --quiet only usage errors and plain
  * failures are said, the other exit codes speak for themselves. */
 Exit fail(const Ctl *c, Exit exit_code, const char *format, ...) _printf_(3, 4);
-
-/* Appends a string to an array. -ENOMEM. */
-int append_text(json_t *array, const char *format, ...) _printf_(2, 3);

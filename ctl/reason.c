@@ -10,6 +10,7 @@
 #include "ctl/culprit.h"
 #include "ctl/output.h"
 #include "ctl/state.h"
+#include "model/json.h"
 
 /* More than that are repetitions for further connections. */
 #define REMEDIES_MAX 6u
@@ -157,14 +158,14 @@ static int remedy_lasting(const Findings *d, json_t *array)
         static const char start[] = "systemctl enable --now portreserved";
 
         if (json_is_object(d->declared))
-                return d->running ? 0 : append_text(array, "%s", start);
+                return d->running ? 0 : json_append_text(array, "%s", start);
         if (!unguarded(d))
                 return 0;
-        return append_text(array,
-                           "printf '\\n[NAME]\\nPorts=%u/%s\\n' >>/etc/portreserved.conf && "
-                           "%s  # for NAME.service",
-                           d->port, protocol_to_string(d->protocol),
-                           d->running ? "portreservectl reload" : start);
+        return json_append_text(array,
+                                "printf '\\n[NAME]\\nPorts=%u/%s\\n' >>/etc/portreserved.conf && "
+                                "%s  # for NAME.service",
+                                d->port, protocol_to_string(d->protocol),
+                                d->running ? "portreservectl reload" : start);
 }
 
 json_t *reason_remedy(const Findings *d)

@@ -155,19 +155,6 @@ static json_t *reservations_to_json(const Manager *m)
         return list;
 }
 
-static void _printf_(2, 3) append_text(json_t *array, const char *format, ...)
-{
-        _cleanup_(freep) char *text = NULL;
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (r >= 0)
-                (void) json_array_append_new(array, json_text(text));
-}
-
 /* Holds that fail for another reason than that somebody has the port: a collision does not tell of
  * them. */
 static void append_failed_holds(const Manager *m, json_t *array)
@@ -192,8 +179,8 @@ static void append_failed_holds(const Manager *m, json_t *array)
                         }
                 }
         if (n > 0)
-                append_text(array, "hold: %zu %s cannot be held: %s", n, n == 1 ? "port" : "ports",
-                            strerror(-error));
+                (void) json_append_text(array, "hold: %zu %s cannot be held: %s", n,
+                                        n == 1 ? "port" : "ports", strerror(-error));
 }
 
 /* What this kernel, container or moment keeps us from doing; each "word: explanation". */
@@ -205,35 +192,40 @@ static json_t *degraded_to_json(const Manager *m)
         if (!a)
                 return NULL;
         if (!w->bound_inactive)
-                append_text(a, "bound-inactive: this kernel does not list TCP sockets that are "
-                               "bound and do not listen (Linux 6.8 does); such a thief is noticed "
-                               "only when a hold fails");
+                (void) json_append_text(
+                        a, "bound-inactive: this kernel does not list TCP sockets that are "
+                           "bound and do not listen (Linux 6.8 does); such a thief is noticed "
+                           "only when a hold fails");
         if (!w->cgroups)
-                append_text(a, "cgroup: no cgroup v2 here; whose a socket is cannot be told");
+                (void) json_append_text(
+                        a, "cgroup: no cgroup v2 here; whose a socket is cannot be told");
         if (reserve_error(m->reserve) < 0)
-                append_text(a,
-                            "kernel-list: net.ipv4.ip_local_reserved_ports cannot be written: %s; "
-                            "the kernel may give declared ports to outgoing connections",
-                            strerror(-reserve_error(m->reserve)));
+                (void) json_append_text(
+                        a,
+                        "kernel-list: net.ipv4.ip_local_reserved_ports cannot be written: %s; "
+                        "the kernel may give declared ports to outgoing connections",
+                        strerror(-reserve_error(m->reserve)));
         append_failed_holds(m, a);
         if (notify_is_service() && park_problem(m->park))
-                append_text(a,
-                            "fd-store: sockets would be free for a moment when portreserved is "
-                            "restarted: %s",
-                            park_problem(m->park));
+                (void) json_append_text(
+                        a,
+                        "fd-store: sockets would be free for a moment when portreserved is "
+                        "restarted: %s",
+                        park_problem(m->park));
         if (m->generated && generated_missing(m->generated))
-                append_text(a,
-                            "generated-units: none for %s: bound ports are left open to servers "
-                            "with SO_REUSEADDR, so that their own can start; run 'portreservectl "
-                            "reload'",
-                            generated_missing(m->generated));
+                (void) json_append_text(
+                        a,
+                        "generated-units: none for %s: bound ports are left open to servers "
+                        "with SO_REUSEADDR, so that their own can start; run 'portreservectl "
+                        "reload'",
+                        generated_missing(m->generated));
         if (units_error(m->units) < 0)
-                append_text(a, "socket-units: cannot be listed: %s",
-                            strerror(-units_error(m->units)));
+                (void) json_append_text(a, "socket-units: cannot be listed: %s",
+                                        strerror(-units_error(m->units)));
         if (m->units_note)
-                append_text(a, "socket-units: %s", m->units_note);
+                (void) json_append_text(a, "socket-units: %s", m->units_note);
         if (m->watch_error)
-                append_text(a, "watch: %s", m->watch_error);
+                (void) json_append_text(a, "watch: %s", m->watch_error);
         return a;
 }
 

@@ -2,6 +2,8 @@
 
 #include "model/json.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,6 +17,22 @@ json_t *json_text(const char *s)
                 return json_null();
         text = printable(s);
         return text ? json_string(text) : NULL;
+}
+
+int json_append_text(json_t *array, const char *format, ...)
+{
+        _cleanup_(freep) char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        return json_array_append_new(array, json_text(text)) < 0 ? -ENOMEM : 0;
 }
 
 const char *time_format(uint64_t realtime_usec, char buf[static TIME_TEXT_MAX])

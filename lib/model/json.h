@@ -7,12 +7,16 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/cleanup.h"
 #include "model/holder.h"
 #include "model/reservation.h"
 
 /* A string, or null for NULL. Control characters and bytes that are no UTF-8, which JSON does not
  * know, stand as "\xNN" (base/printable.h): names of files, programs and units may have any. */
 json_t *json_text(const char *s);
+
+/* Appends such a string to an array. -ENOMEM. */
+int json_append_text(json_t *array, const char *format, ...) _printf_(2, 3);
 
 /* "FILE:LINE", or null for NULL. */
 json_t *json_source(const char *file, unsigned line);
