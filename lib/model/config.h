@@ -150,9 +150,6 @@ int config_format(const Config *c, char **ret, size_t *ret_size);
 /* "ListenStream=[::1]:80" and a newline; unit: for a unit file, where "%" is doubled. */
 void config_format_listen(const Endpoint *e, bool unit, FILE *f);
 
-/* The same declarations? Places (file, line), mistakes and remarks do not count. */
-bool config_equal(const Config *a, const Config *b);
-
 #define CONFIG_FOREACH_RESERVATION(c, r)                                                           \
         for (size_t _i = 0; _i < (c)->n_reservations; _i++)                                        \
                 for (Reservation *r = (c)->reservations[_i]; r; r = NULL)

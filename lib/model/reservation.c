@@ -125,36 +125,6 @@ void reservation_remove_socket_key(Reservation *r, const char *key)
         }
 }
 
-static bool same_text(const char *a, const char *b)
-{
-        return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_endpoint(const Endpoint *a, const Endpoint *b)
-{
-        return endpoint_same_place(a, b) && a->port == b->port && a->last == b->last &&
-               a->listen == b->listen;
-}
-
-bool reservation_equal(const Reservation *a, const Reservation *b)
-{
-        if (!same_text(a->name, b->name) || !same_text(a->unit, b->unit) ||
-            !same_text(a->user, b->user) || a->uid != b->uid || a->hold != b->hold ||
-            a->reuse != b->reuse || a->exclusive != b->exclusive || a->evict != b->evict ||
-            !same_text(a->alert_unit, b->alert_unit) ||
-            !same_text(a->description, b->description) || a->n_endpoints != b->n_endpoints ||
-            a->n_socket_keys != b->n_socket_keys)
-                return false;
-        for (size_t i = 0; i < a->n_endpoints; i++)
-                if (!same_endpoint(&a->endpoints[i], &b->endpoints[i]))
-                        return false;
-        for (size_t i = 0; i < a->n_socket_keys; i++)
-                if (!same_text(a->socket_keys[i].key, b->socket_keys[i].key) ||
-                    !same_text(a->socket_keys[i].value, b->socket_keys[i].value))
-                        return false;
-        return true;
-}
-
 Reservation *reservation_free(Reservation *r)
 {
         if (!r)

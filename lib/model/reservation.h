@@ -114,6 +114,3 @@ const char *reservation_socket_unit(const Reservation *r, char buf[static RESERV
 /* The pass-through key of that name, or NULL. */
 const SocketKey *reservation_socket_key(const Reservation *r, const char *key);
 void reservation_remove_socket_key(Reservation *r, const char *key);
-
-/* The same declaration? Where it stands (file, line) does not count. */
-bool reservation_equal(const Reservation *a, const Reservation *b);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernel/config-text.h"
+#include "tests/config-equal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -10,6 +10,7 @@
 
 #include "kernel/config-text.h"
 #include "kernel/portreserve.h"
+#include "tests/config-equal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "kernel/config-file.h"
+#include "tests/config-equal.h"
 
 static char root[] = "/tmp/test-config-file-XXXXXX";
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "model/endpoint.h"
+#include "tests/config-equal.h"
 
 static void test_line_numbers(void **state)
 {

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "config-text-fixture.h"
 #include "kernel/portreserve.h"
+#include "tests/config-equal.h"
 
 static char folder[] = "/tmp/test-portreserve-XXXXXX";
 

@@ -14,6 +14,7 @@
 
 #include "config-text-fixture.h"
 #include "model/socket-unit.h"
+#include "tests/config-equal.h"
 
 static SocketUnits *parse(const char *text)
 {
