@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 
 import command
@@ -27,6 +28,8 @@ FLAVOURS = {
     "sanitized": ({}, SANITIZE),
     "fuzz": ({"CC": "clang"}, ["-Dfuzz=true", *SANITIZE]),
 }
+building = {flavour: threading.Lock() for flavour in FLAVOURS}
+reporting = threading.Lock()
 
 
 class Broken(Exception):
@@ -58,10 +61,11 @@ class Stage:
         """Builds it (again, where it is there already) and returns its directory."""
         env, options = FLAVOURS[flavour]
         folder = os.path.join(BUILDS, flavour)
-        if not os.path.exists(os.path.join(folder, "build.ninja")):
-            shutil.rmtree(folder, ignore_errors=True)
-            self.must(["meson", "setup", folder, TOP, *options], 300, env)
-        self.must(["ninja", "-C", folder], 1800, env)
+        with building[flavour]:
+            if not os.path.exists(os.path.join(folder, "build.ninja")):
+                shutil.rmtree(folder, ignore_errors=True)
+                self.must(["meson", "setup", folder, TOP, *options], 300, env)
+            self.must(["ninja", "-C", folder], 1800, env)
         return folder
 
     def meson(self, flavour, *suites, env=None):
@@ -234,22 +238,23 @@ def qemu(stage):
     return counted
 
 
-# In this order. The second column: left out by --quick.
+# The second column: 0 one after another, before all others; then 1 and 2 side by side, since each keeps about one core busy. Left out
+# by --quick: all but 0.
 STAGES = [
-    (lint, False, "layers, licences, formatting; unit files and their exposure; these tools"),
-    (unit, False, "gcc debug build; unit tests and fuzz corpora"),
-    (kernel, False, "tests against the running kernel"),
-    (netns, False, "the real programs in network namespaces, as root"),
-    (netns_user, False, "the same, the daemon as a plain user with its three capabilities"),
-    (release, False, "gcc release build, unit tests"),
-    (clang, False, "clang release build, unit tests"),
-    (install, False, "what meson installs"),
-    (sanitized, True, "AddressSanitizer and UBSan: unit, corpora, kernel, namespaces"),
-    (fuzz, True, "libFuzzer from the corpora, some seconds a target"),
-    (qemu, True, "the kernel tests and the daemon under Debian's own kernel"),
-    (bookworm, True, "a booted Debian 12 (systemd 252) with real servers, and storms"),
-    (trixie, True, "the same under Debian 13 (systemd 257)"),
-    (demo, True, "tools/demo without its pauses"),
+    (lint, 0, "layers, licences, formatting; unit files and their exposure; these tools"),
+    (unit, 0, "gcc debug build; unit tests and fuzz corpora"),
+    (kernel, 0, "tests against the running kernel"),
+    (netns, 0, "the real programs in network namespaces, as root"),
+    (netns_user, 0, "the same, the daemon as a plain user with its three capabilities"),
+    (release, 0, "gcc release build, unit tests"),
+    (clang, 0, "clang release build, unit tests"),
+    (install, 0, "what meson installs"),
+    (sanitized, 1, "AddressSanitizer and UBSan: unit, corpora, kernel, namespaces"),
+    (fuzz, 1, "libFuzzer from the corpora, some seconds a target"),
+    (qemu, 1, "the kernel tests and the daemon under Debian's own kernel"),
+    (bookworm, 2, "a booted Debian 12 (systemd 252) with real servers, and storms"),
+    (trixie, 2, "the same under Debian 13 (systemd 257)"),
+    (demo, 2, "tools/demo without its pauses"),
 ]
 
 
@@ -292,8 +297,14 @@ def run_stage(function):
     except Exception as e:  # Whatever it is: a stage that died is a failure, never none.
         counted = Results()
         counted.failed.append(f"{type(e).__name__}: {e}" if not isinstance(e, Broken) else str(e))
-    report(stage, counted, time.monotonic() - began)
+    with reporting:
+        report(stage, counted, time.monotonic() - began)
     return counted
+
+
+def run_lane(stages, counts):
+    for function in stages:
+        counts.append(run_stage(function))
 
 
 def report(stage, counted, seconds):
@@ -325,10 +336,27 @@ def main():
     os.makedirs(LOGS, exist_ok=True)
     if args.storm:
         os.environ["PORTRESERVED_STORM"] = str(args.storm)
+    lanes = [[], [], []]
+    for function, lane, _ in STAGES:
+        if function.__name__ in args.only if args.only else not (args.quick and lane):
+            lanes[lane].append(function)
+    counts = []
+    try:
+        run_lane(lanes[0], counts)
+        threads = [threading.Thread(target=run_lane, args=(stages, counts)) for stages in lanes[1:]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        command.end_all()
+        raise
     total = Results()
-    for function, slow, _ in STAGES:
-        if function.__name__ in args.only if args.only else not (args.quick and slow):
-            total.add(run_stage(function))
+    for counted in counts:
+        total.add(counted)
+    if len(counts) != sum(map(len, lanes)):
+        total.failed.append("a stage ended without a result")
+        print("FAILED: a stage ended without a result")
     skipped = f", {len(total.skipped)} skipped" if total.skipped else ""
     print(f"{len(total.passed)} passed, {len(total.failed)} failed{skipped}", flush=True)
     sys.exit(1 if total.failed else 0)

@@ -4,6 +4,11 @@
 import os
 import signal
 import subprocess
+import threading
+
+running = set()  # process groups that we started
+lock = threading.Lock()
+ended = False
 
 
 def environment(extra=None):
@@ -21,26 +26,45 @@ def run(argv, log, deadline, env=None, cwd=None):
     with open(log, "ab") as out:
         out.write(("$ " + " ".join(map(str, argv)) + "\n").encode())
         out.flush()
-        child = subprocess.Popen(
-            [str(a) for a in argv],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=environment(env),
-            cwd=cwd,
-            start_new_session=True,
-        )
+        with lock:
+            if ended:
+                raise InterruptedError("ended")
+            child = subprocess.Popen(
+                [str(a) for a in argv],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+            running.add(child.pid)
         try:
             return child.wait(deadline)
         except subprocess.TimeoutExpired:
             return f"killed after {deadline} s"
         finally:
             # Also what a command has left behind, and all of it where we are interrupted ourselves.
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(child.pid)
             child.wait()
+            with lock:
+                running.discard(child.pid)
+
+
+def kill(group):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def end_all():
+    """Ends what runs in whatever thread, and lets nothing start any more."""
+    global ended
+    with lock:
+        ended = True
+        for group in running:
+            kill(group)
 
 
 def tail(path, lines=None):
