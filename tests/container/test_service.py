@@ -124,7 +124,11 @@ def test_nothing_is_left_after_uninstalling(machine):
     m.run("sh", "-c", "rm -rf /lib/systemd/system/portreserved* /lib/systemd/system-generators/portreserved* "
           "/usr/sbin/portreserved /usr/libexec/portreserved /etc/portreserved.conf*")
     m.systemctl("daemon-reload")
-    left = m.run("sh", "-c", "find /run /sys/fs/cgroup -name '*portreserve*'").stdout
-    assert left == ""
+
+    def left():
+        return (m.run("sh", "-c", "find /run /sys/fs/cgroup -name '*portreserve*'").stdout +
+                m.systemctl("list-units", "--all", "--plain", "--no-legend", "portreserved*").stdout)
+
+    # What was not needed any longer is stopped in PID 1's own time.
+    wait_until(lambda: left() == "", f"nothing is left of {left()!r}")
     assert m.list() == ""
-    assert m.systemctl("list-units", "--all", "--plain", "--no-legend", "portreserved*").stdout == ""
