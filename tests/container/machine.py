@@ -269,6 +269,11 @@ class Machine:
         """Its main process, as seen inside."""
         return int(self.show(unit, "MainPID"))
 
+    def descriptors(self):
+        """What the daemon's descriptors lead to. One may be closed while they are looked at, which ls calls a failure."""
+        shown = self.run("ls", "-l", f"/proc/{self.pid()}/fd", check=False).stdout
+        return [line.partition(" -> ")[2] for line in shown.splitlines() if " -> " in line]
+
     def status_of(self, pid):
         """/proc/PID/status as a dictionary."""
         return dict(line.split(":\t", 1) for line in self.read(f"/proc/{pid}/status").splitlines() if ":\t" in line)

@@ -49,8 +49,7 @@ def holds(m):
     """The inode numbers of the daemon's sockets that are of the Internet."""
     local = {line.split()[6] for line in m.read("/proc/net/unix").splitlines()[1:]}
     local |= {line.split()[-1] for line in m.read("/proc/net/netlink").splitlines()[1:]}
-    out = m.run("sh", "-c", f"ls -l /proc/{m.pid()}/fd").stdout
-    return {w[8:-1] for w in out.split() if w.startswith("socket:[")} - local
+    return {d[8:-1] for d in m.descriptors() if d.startswith("socket:[")} - local
 
 
 def queued(m, port):
