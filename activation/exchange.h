@@ -21,7 +21,8 @@ int exchange_address(const char *runtime_dir, const char *name, struct sockaddr_
 /* Appends a word and its NUL to a request of *n bytes. -E2BIG. */
 int exchange_append(char request[static HANDOVER_MESSAGE_MAX], size_t *n, const char *word);
 
-/* On success the reply is in buf, NUL-terminated, and its size is returned. sockets: those that come
- * along, or NULL where none are expected. deadline: CLOCK_MONOTONIC in microseconds. -ENOENT, -ECONNREFUSED: nobody there; -ETIMEDOUT, -ECONNRESET: there, and did not answer. */
+/* On success the reply is in buf, NUL-terminated, and its size is returned. sockets: those that
+ * come along, or NULL where none are expected. deadline: CLOCK_MONOTONIC in microseconds. -ENOENT,
+ * -ECONNREFUSED: nobody there; -ETIMEDOUT, -ECONNRESET: there, and did not answer. */
 int exchange(const struct sockaddr_un *sa, const char *request, size_t size, char *buf,
              size_t buf_size, ExchangeSockets *sockets, uint64_t deadline);

@@ -15,7 +15,8 @@
 /* What we are ready to ask PID 1 about. */
 #define UNITS_MAX 16384u
 
-/* A unit that has gone meanwhile, or has no such property in this version of systemd, is nothing to fail for. */
+/* A unit that has gone meanwhile, or has no such property in this version of systemd, is nothing to
+ * fail for. */
 static int forgive(int r, const sd_bus_error *error)
 {
         static const char *const forgiven[] = {
@@ -79,7 +80,8 @@ static int write_service(sd_bus *bus, const char *unit, const char *path, FILE *
         return forgive(r, &error);
 }
 
-/* The Listen property: pairs of a kind and an address. Addresses of IP begin with a digit or a bracket, those of all else do not. */
+/* The Listen property: pairs of a kind and an address. Addresses of IP begin with a digit or a
+ * bracket, those of all else do not. */
 static int write_endpoints(sd_bus *bus, const char *path, bool v6only, bool *ret_any, FILE *f)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;

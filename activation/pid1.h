@@ -22,8 +22,8 @@
 /* A connection; the caller unrefs it. */
 int pid1_open(sd_bus **ret);
 
-/* Is the unit loaded and in the failed state, a socket unit for want of a resource? *ret_names gets all its names, aliases included
- * (the caller's to strv_free()), where it is loaded, else NULL. */
+/* Is the unit loaded and in the failed state, a socket unit for want of a resource? *ret_names gets
+ * all its names, aliases included (the caller's to strv_free()), where it is loaded, else NULL. */
 int pid1_failed(sd_bus *bus, const char *unit, bool *ret_failed, char ***ret_names);
 
 /* Forgets the failures (and so the start limit that they used up) and queues a start job; does not

@@ -17,7 +17,8 @@
 #define GAVE_UP_USEC (60 * USEC_PER_SEC)
 #define SETTLED_USEC (1 * USEC_PER_SEC)
 
-/* A port that was taken is ours again: start who failed for it, if that is no longer ago than within. */
+/* A port that was taken is ours again: start who failed for it, if that is no longer ago than
+ * within. */
 static void start_failed(Manager *m, const Reservation *r, uint64_t within)
 {
         int k;
@@ -80,7 +81,8 @@ static void on_hold_changed(const HoldEvent *e, void *userdata)
 
         switch (e->to) {
         case HOLD_STATE_PENDING:
-                /* Closed for an owner that shares with nobody (ReuseAddress=no): handed over as well. */
+                /* Closed for an owner that shares with nobody (ReuseAddress=no): handed over as
+                 * well. */
                 event.kind = e->error ? EVENT_PENDING : EVENT_HANDED_OVER;
                 event.detail = e->error ? strerror(-e->error) : NULL;
                 alert_event(m->alert, &event);

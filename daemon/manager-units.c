@@ -22,8 +22,8 @@ static bool same_service(const char *a, const char *b)
                strcmp(x, y) == 0;
 }
 
-/* As for what is declared: in their order, but for those that would leave too few ports to outgoing connections. Returns how many
- * are left out. */
+/* As for what is declared: in their order, but for those that would leave too few ports to outgoing
+ * connections. Returns how many are left out. */
 static size_t add_ports(Manager *m, const Config *c)
 {
         PortSet all = *reserve_foreign(m->reserve);

@@ -24,7 +24,8 @@ void owners_set_failed(Owners *o, const char *reservation, bool failed);
  * before. Without an owner that was started nothing is set, and cgroup comes back. */
 uint64_t owners_lend(Owners *o, const char *reservation, uint64_t cgroup);
 
-/* The port is there now: did a start fail for it, no longer ago than within microseconds? Forgets that. */
+/* The port is there now: did a start fail for it, no longer ago than within microseconds? Forgets
+ * that. */
 bool owners_take_failed(Owners *o, const char *reservation, uint64_t within);
 
 /* Is there any process in the cgroup that asked last? root is the cgroup v2 mount, NULL: none.

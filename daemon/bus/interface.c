@@ -27,8 +27,8 @@ static int fail(sd_bus_error *error, const char *name, int r, const char *text)
         return sd_bus_error_setf(error, name, "%s", text && *text ? text : strerror(-r));
 }
 
-/* Where memory does not suffice for an answer, sd-bus drops it without a word, and the caller would wait for its time-out: better
- * it sees the connection end. */
+/* Where memory does not suffice for an answer, sd-bus drops it without a word, and the caller would
+ * wait for its time-out: better it sees the connection end. */
 static int answered(Peer *p, int r)
 {
         if (r == -ENOMEM)

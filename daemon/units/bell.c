@@ -85,7 +85,8 @@ static const char *read_result(sd_bus_message *m)
         return result;
 }
 
-/* It comes with every change of a unit's state, and with every client of a socket with Accept=yes: that one tells nothing new. */
+/* It comes with every change of a unit's state, and with every client of a socket with Accept=yes:
+ * that one tells nothing new. */
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         _cleanup_(freep) char *name = NULL;

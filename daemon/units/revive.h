@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* .socket units that failed for want of a resource, and when to start them again: once nobody is on their ports. One that fails
- * though its ports are free, some times in a row, has another reason, and is left alone until somebody has been there, or it has
- * run. However often a port comes and goes, a unit is started at most every second, ever more seldom while that does not help. */
+/* .socket units that failed for want of a resource, and when to start them again: once nobody is on
+ * their ports. One that fails though its ports are free, some times in a row, has another reason,
+ * and is left alone until somebody has been there, or it has run. However often a port comes and
+ * goes, a unit is started at most every second, ever more seldom while that does not help. */
 
 #include <systemd/sd-event.h>
 

@@ -16,8 +16,8 @@
 
 #define TIMER_ACCURACY (5 * USEC_PER_MSEC)
 
-/* Things change in bursts, and anybody can make PID 1 load a unit: between two lists is four times what one took, up to a limit
- * where it was the machine that was slow. */
+/* Things change in bursts, and anybody can make PID 1 load a unit: between two lists is four times
+ * what one took, up to a limit where it was the machine that was slow. */
 #define SETTLE_USEC  (50 * USEC_PER_MSEC)
 #define GAP_USEC     (200 * USEC_PER_MSEC)
 #define GAP_MAX_USEC (2 * USEC_PER_SEC)

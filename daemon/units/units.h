@@ -3,10 +3,12 @@
 
 /* The host's .socket units, live (SocketUnits=).
  *
- * The facts always come from portreserved-act, as root, which asks PID 1 over its private socket: that answers from the first
- * moment of a boot, when most is to be lost, and without a bus. When to ask again is learnt from the system bus (bell.h) once that
- * is up, and every half minute while it is not. So there is one way to read a unit, one format to distrust, and nothing that a
- * bus restarting could lose. The last list is kept in RUNTIME/socket-units: a daemon that is restarted begins with it. */
+ * The facts always come from portreserved-act, as root, which asks PID 1 over its private socket:
+ * that answers from the first moment of a boot, when most is to be lost, and without a bus. When to
+ * ask again is learnt from the system bus (bell.h) once that is up, and every half minute while it
+ * is not. So there is one way to read a unit, one format to distrust, and nothing that a bus
+ * restarting could lose. The last list is kept in RUNTIME/socket-units: a daemon that is restarted
+ * begins with it. */
 
 #include <systemd/sd-event.h>
 

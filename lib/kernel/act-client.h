@@ -5,10 +5,11 @@
 
 #include <stddef.h>
 
-/* Sends one request (kernel/runtime.h) and hands out the connection, on which the answer comes, if there is one. -ENOENT,
- * -ECONNREFUSED: portreserved-act.socket is not there; -EAGAIN: too many ask. */
+/* Sends one request (kernel/runtime.h) and hands out the connection, on which the answer comes, if
+ * there is one. -ENOENT, -ECONNREFUSED: portreserved-act.socket is not there; -EAGAIN: too many
+ * ask. */
 int act_request(const void *message, size_t size, int *ret_fd);
 
-/* The answer to ACT_LIST, once the connection is readable: its text, malloc'ed. -EPIPE: hung up without one; -EBADMSG: it is
- * none; -EFBIG. */
+/* The answer to ACT_LIST, once the connection is readable: its text, malloc'ed. -EPIPE: hung up
+ * without one; -EBADMSG: it is none; -EFBIG. */
 int act_read_list(int fd, char **ret);

@@ -11,7 +11,8 @@
 
 #include "base/cleanup.h"
 
-/* Connected here, not by sd-bus: for the errno of connect(), and for paths that an address string would have to escape. */
+/* Connected here, not by sd-bus: for the errno of connect(), and for paths that an address string
+ * would have to escape. */
 static int connect_to(const char *path, int *ret)
 {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };

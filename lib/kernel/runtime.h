@@ -45,8 +45,8 @@
 
 /* The socket of portreserved-act.socket, SOCK_SEQPACKET, for user portreserved. Not under RUNTIME,
  * which is removed when the daemon has stopped. Request: unit names, each ended by NUL, to start
- * where they have failed; no reply. Or ACT_LIST and NUL: the reply is one byte with the fd of a file, which holds the .socket units
- * with their ports (model/socket-unit.h). */
+ * where they have failed; no reply. Or ACT_LIST and NUL: the reply is one byte with the fd of a
+ * file, which holds the .socket units with their ports (model/socket-unit.h). */
 #define ACT_SOCKET      "/run/portreserved-act"
 #define ACT_MESSAGE_MAX 4096
 #define ACT_LIST        "list"

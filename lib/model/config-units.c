@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* .socket units as reservations, behind those that are declared. All is made beside the old and put in place at the end; what
- * is declared is not touched, so that whoever looks into it (holds above all) has nothing to learn. */
+/* .socket units as reservations, behind those that are declared. All is made beside the old and put
+ * in place at the end; what is declared is not touched, so that whoever looks into it (holds above
+ * all) has nothing to learn. */
 
 #include <errno.h>
 #include <string.h>
@@ -97,7 +98,8 @@ static int take_endpoints(Merge *m, const SocketUnit *u, Reservation *r)
                 const Reservation *other = find_meeting(m, e);
                 bool twice = false;
 
-                /* PID 1 would not have loaded it with two addresses that meet, but for those that differ in words only. */
+                /* PID 1 would not have loaded it with two addresses that meet, but for those that
+                 * differ in words only. */
                 for (size_t k = 0; k < r->n_endpoints; k++)
                         twice = twice || endpoint_overlaps(&r->endpoints[k], e);
                 if (other)

@@ -118,10 +118,12 @@ typedef struct UnitConflicts {
         char first[320]; /* "port 80/tcp of nginx.socket is reserved by [web]" */
 } UnitConflicts;
 
-/* Puts a reservation (Hold=none) for each .socket unit behind the declared ones, in the place of those that are there from before.
- * What is declared wins: an endpoint that meets a declared one is left out, without a word if that is for the same service. Of two
- * units with the same endpoint, one that listens comes before one that failed, and that before one that does neither. The declared
- * reservations stay where they are; those replaced live until config_forget_replaced(). -ENOMEM: nothing has changed. */
+/* Puts a reservation (Hold=none) for each .socket unit behind the declared ones, in the place of
+ * those that are there from before. What is declared wins: an endpoint that meets a declared one is
+ * left out, without a word if that is for the same service. Of two units with the same endpoint,
+ * one that listens comes before one that failed, and that before one that does neither. The
+ * declared reservations stay where they are; those replaced live until config_forget_replaced().
+ * -ENOMEM: nothing has changed. */
 int config_set_units(Config *c, const SocketUnits *l, ConfigSameService same, UnitConflicts *ret);
 void config_forget_replaced(Config *c);
 

@@ -85,8 +85,8 @@ Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o)
                 s->automatic == TRI_YES || (s->automatic == TRI_UNKNOWN && socket_is_connected(s));
         if (automatic)
                 return KIND_EPHEMERAL;
-        /* Somebody meant to have that port: without a cgroup it may be the owner itself; and where PID 1 is not known to have failed
-         * to listen, it is. */
+        /* Somebody meant to have that port: without a cgroup it may be the owner itself; and where
+         * PID 1 is not known to have failed to listen, it is. */
         if (o->owner == TRI_UNKNOWN)
                 return r->socket_unit && !r->socket_failed ? KIND_OWNER : KIND_UNKNOWN;
         return KIND_SQUATTER;

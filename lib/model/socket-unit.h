@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The .socket units that PID 1 has loaded, as far as they have ports: what portreserved-act reports, and what the daemon keeps in
- * RUNTIME/socket-units over its restarts. Lines:
+/* The .socket units that PID 1 has loaded, as far as they have ports: what portreserved-act
+ * reports, and what the daemon keeps in RUNTIME/socket-units over its restarts. Lines:
  *
  *   unit NAME STATE SERVICE PATH     one for each unit; "-" for a service or a path that it does not have
  *   stream ADDRESS:PORT [v6only]     its endpoints, as systemd.socket(5) writes them
@@ -46,7 +46,8 @@ DEFINE_CLEANUP(SocketUnits, socket_units_free);
 
 const char *socket_unit_state_to_string(SocketUnitState s);
 
-/* -EBADMSG: not of that form, or cut off. An endpoint that cannot be had here (of an interface that is gone) is left out. */
+/* -EBADMSG: not of that form, or cut off. An endpoint that cannot be had here (of an interface that
+ * is gone) is left out. */
 int socket_units_parse(const char *text, SocketUnits **ret);
 
 /* NULL: not there. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The list of .socket units. What is taken is sorted, within its caps, and can be put into a configuration. */
+/* The list of .socket units. What is taken is sorted, within its caps, and can be put into a
+ * configuration. */
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -109,7 +109,8 @@ static void test_pause(void **state)
         assert_in_range(w->starts, 1, 2);
 }
 
-/* One that fails with its port free is given up after three starts: the pauses are one and two seconds. */
+/* One that fails with its port free is given up after three starts: the pauses are one and two
+ * seconds. */
 static void test_another_reason(void **state)
 {
         Ward *w = *state;

@@ -214,7 +214,8 @@ static void test_replaced(void **state)
         assert_int_equal(c->n_reservations, 1);
 }
 
-/* Units that stand by for each other: who listens has the port, and of the other there is a word only if it failed. */
+/* Units that stand by for each other: who listens has the port, and of the other there is a word
+ * only if it failed. */
 static void test_who_listens_comes_first(void **state)
 {
         _cleanup_(config_freep) Config *c = fixture_parse("");

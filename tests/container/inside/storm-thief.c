@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* storm-thief PORT PEER REPORT [KEEP-USEC]: tries to get PORT in every way there is, each way in a thread of its own, until SIGTERM,
- * and writes into REPORT what became of it. A thief that got the port lets it go at once, or after KEEP-USEC.
+/* storm-thief PORT PEER REPORT [KEEP-USEC]: tries to get PORT in every way there is, each way in a
+ * thread of its own, until SIGTERM, and writes into REPORT what became of it. A thief that got the
+ * port lets it go at once, or after KEEP-USEC.
  *
- * REPORT has a line "tried WAY ATTEMPTS WINS ODD" for each way (ODD: refused with another error than is expected), and a line
- * "won WAY BEFORE AFTER" for each win: CLOCK_MONOTONIC in nanoseconds, right before and right after the call that succeeded. */
+ * REPORT has a line "tried WAY ATTEMPTS WINS ODD" for each way (ODD: refused with another error
+ * than is expected), and a line "won WAY BEFORE AFTER" for each win: CLOCK_MONOTONIC in
+ * nanoseconds, right before and right after the call that succeeded. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,8 +26,8 @@
 
 #include "base/cleanup.h"
 
-/* So many attempts in a row, then a rest, so that a server still starts on a machine with two CPUs; and a longer one after a win, so
- * that it finds a moment to bind where thieves are let in. */
+/* So many attempts in a row, then a rest, so that a server still starts on a machine with two CPUs;
+ * and a longer one after a win, so that it finds a moment to bind where thieves are let in. */
 #define BURST         4
 #define REST_USEC     500
 #define WON_REST_USEC 2000
@@ -113,7 +115,8 @@ static int open_socket(const Way *w)
         static const struct linger reset = { .l_onoff = 1 };
         int fd = socket(w->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        /* Only IPv6, as IPv4 has thieves of its own; and no remains that would be in the way of those who come next. */
+        /* Only IPv6, as IPv4 has thieves of its own; and no remains that would be in the way of
+         * those who come next. */
         if (fd < 0 || (w->family == AF_INET6 && flag(fd, IPPROTO_IPV6, IPV6_V6ONLY) < 0) ||
             (w->reuseaddr && flag(fd, SOL_SOCKET, SO_REUSEADDR) < 0) ||
             (w->reuseport && flag(fd, SOL_SOCKET, SO_REUSEPORT) < 0) ||

@@ -137,7 +137,8 @@ static int look(SockDiag *diag, int placeholder, uid_t thief, FILE *f)
                 Seen seen;
                 int r;
 
-                /* What it was before the look, not after it: a door seen closed was closed at that time or later. */
+                /* What it was before the look, not after it: a door seen closed was closed at that
+                 * time or later. */
                 seen.when = now_nsec();
                 seen.door = door_of(placeholder);
                 r = sock_diag_dump(diag, IPPROTO_TCP, SOCK_DIAG_STATE(SOCKET_LISTEN), NULL, on_row,
