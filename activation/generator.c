@@ -22,10 +22,10 @@
 #include <sys/sysmacros.h>
 
 #include "activation/generator-units.h"
+#include "activation/owned-list.h"
 #include "activation/preserve.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/grow.h"
 #include "kernel/config-file.h"
 #include "kernel/config-units.h"
 #include "kernel/runtime.h"
@@ -40,12 +40,6 @@ typedef struct Generator {
         FILE *log;
         bool failed;
 } Generator;
-
-/* A bound reservation and its owner's canonical name. */
-typedef struct Owned {
-        char *unit;
-        const Reservation *reservation;
-} Owned;
 
 static void complain(Generator *g, const char *format, ...) _printf_(2, 3);
 
@@ -231,67 +225,14 @@ static int write_drop_in(Generator *g, const Owned *owned, size_t n)
         return finish_file(g, f, path);
 }
 
-static int compare(const void *a, const void *b)
-{
-        const Owned *x = a, *y = b;
-        int k = strcmp(x->unit, y->unit);
-
-        return k ? k : strcmp(x->reservation->name, y->reservation->name);
-}
-
-typedef struct OwnedList {
-        Owned *items;
-        size_t n, n_allocated;
-} OwnedList;
-
-static void owned_list_done(OwnedList *l)
-{
-        for (size_t i = 0; i < l->n; i++)
-                free(l->items[i].unit);
-        free(l->items);
-}
-
-static int owned_list_add(OwnedList *l, char *consume_unit, const Reservation *r)
-{
-        if (!consume_unit || !GROW(l->items, l->n_allocated, l->n + 1)) {
-                free(consume_unit);
-                return -ENOMEM;
-        }
-        l->items[l->n++] = (Owned){ .unit = consume_unit, .reservation = r };
-        return 0;
-}
-
-/* The service, and the .socket units that listen for it on a port of the reservation: those bind it
- * before their service does. */
-static int add_owners(Generator *g, const Reservation *r, OwnedList *l)
-{
-        _cleanup_(freep) char *service = NULL;
-        int k;
-
-        k = unit_resolve_alias(g->root, r->unit, &service);
-        for (size_t i = 0; i < g->sockets.n && k >= 0 && r->hold == HOLD_BOUND; i++) {
-                const UnitSocket *s = &g->sockets.items[i];
-                _cleanup_(unit_value_done) UnitValue where = { 0 };
-
-                if (strcmp(s->service, service) != 0)
-                        continue;
-                k = unit_socket_meets(s, r, &where);
-                if (k > 0)
-                        k = owned_list_add(l, strdup(unit_file_name(s->file)), r);
-        }
-        return k < 0 ? k : owned_list_add(l, TAKE_PTR(service), r);
-}
-
 static int write_drop_ins(Generator *g, const Config *c)
 {
         _cleanup_(owned_list_done) OwnedList owned = { 0 };
+        int k;
 
-        CONFIG_FOREACH_RESERVATION(c, r)
-                if ((r->hold == HOLD_BOUND || r->hold == HOLD_LISTEN) && r->unit &&
-                    add_owners(g, r, &owned) < 0)
-                        return -ENOMEM;
-        if (owned.n > 0)
-                qsort(owned.items, owned.n, sizeof(owned.items[0]), compare);
+        k = owned_list_fill(&owned, c, g->root, &g->sockets);
+        if (k < 0)
+                return k;
         for (size_t i = 0, end; i < owned.n; i = end) {
                 for (end = i + 1;
                      end < owned.n && strcmp(owned.items[end].unit, owned.items[i].unit) == 0;
