@@ -33,7 +33,6 @@ static int on_judged_row(const Socket *s, void *userdata)
                 .ops = &q->watch->ops,
                 .userdata = q->watch->userdata,
         };
-
         Kind kind = pass_judge(&p, q->reservation, q->endpoint, s);
 
         if (kind == q->wanted)
@@ -57,36 +56,32 @@ static int dump_port(Watch *w, const Endpoint *e, uint16_t port, uint32_t states
         return sock_diag_dump(w->diag, e->protocol, states, filter, row, q);
 }
 
-Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
+/* Is there a socket that is wanted, on the port of the reservation's endpoint? */
+static Tristate ask(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port, Kind wanted,
+                    uint32_t tcp_states)
 {
         Query q = {
                 .watch = w,
                 .reservation = r,
                 .endpoint = e,
-                .wanted = KIND_OWNER,
+                .wanted = wanted,
                 .answer = TRI_NO,
         };
-        uint32_t states = SOCK_DIAG_ALL;
+        uint32_t states = e->protocol == IPPROTO_TCP ? tcp_states : SOCK_DIAG_ALL;
 
-        if (e->protocol == IPPROTO_TCP)
-                states = w->bound_cost > BOUND_COST_MAX ? SOCK_DIAG_STATE(SOCKET_LISTEN)
-                                                        : SOCK_DIAG_LISTENERS;
         return dump_port(w, e, port, states, on_judged_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
+}
+
+Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
+{
+        return ask(w, r, e, port, KIND_OWNER,
+                   w->bound_cost > BOUND_COST_MAX ? SOCK_DIAG_STATE(SOCKET_LISTEN)
+                                                  : SOCK_DIAG_LISTENERS);
 }
 
 Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
 {
-        Query q = {
-                .watch = w,
-                .reservation = r,
-                .endpoint = e,
-                .wanted = KIND_LISTENER,
-                .answer = TRI_NO,
-        };
-        uint32_t states =
-                e->protocol == IPPROTO_TCP ? SOCK_DIAG_STATE(SOCKET_LISTEN) : SOCK_DIAG_ALL;
-
-        return dump_port(w, e, port, states, on_judged_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
+        return ask(w, r, e, port, KIND_LISTENER, SOCK_DIAG_STATE(SOCKET_LISTEN));
 }
 
 static int on_listener_row(const Socket *s, void *userdata)
