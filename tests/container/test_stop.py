@@ -50,6 +50,15 @@ def test_placeholders_are_kept_where_systemd_can(enabled):
     assert len(before & sockets(m)) == (3 if keeps(m) else 0)
 
 
+def test_root_follows_no_link_of_the_daemons(enabled):
+    m = enabled
+    m.run("ln", "-s", "/etc/followed", "/run/portreserved/stopping")
+    stop(m)
+    assert m.run("test", "-e", "/etc/followed", check=False).returncode == 1
+    m.systemctl("start", "portreserved.service")
+    m.wait_endpoint("share", "exclusive")
+
+
 def test_restart_keeps_them_closed(enabled):
     """To the daemon SIGTERM looks the same."""
     m = enabled
