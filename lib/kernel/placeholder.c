@@ -235,10 +235,15 @@ int placeholder_listen(const Endpoint *e, uint16_t port, int *ret_fd)
         return BIND_OK;
 }
 
+/* Between the two the door stays shut: while it listens, it may be open, since nobody binds beside a
+ * listener. */
 int placeholder_begin_listening(int fd)
 {
         int r;
 
+        if (!placeholder_is_udp(fd) && listen(fd, INT32_MAX) == 0)
+                return placeholder_share(fd);
+        /* TCP: what remains of connections that share is in the way of one that does not. */
         r = placeholder_share(fd);
         if (r < 0)
                 return r;
@@ -252,6 +257,9 @@ int placeholder_end_listening(int fd, bool sharing)
         bool scrubbed;
         int r;
 
+        r = sharing ? 0 : placeholder_unshare(fd);
+        if (r < 0)
+                return r;
         if (placeholder_is_udp(fd))
                 r = placeholder_drop_all(fd);
         else

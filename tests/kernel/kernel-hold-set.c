@@ -9,7 +9,12 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "hold-util.h"
 
@@ -214,6 +219,197 @@ static void test_reload_changes_mode(void **state)
         assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, PLAIN), 0);
 }
 
+/* Another program, in a loop for as long as the test runs: how often it tried, and got in. */
+typedef struct Thief {
+        pid_t pid;
+        struct {
+                atomic_uint tries, wins;
+        } * seen;
+} Thief;
+
+static void thief_start(Thief *t, uint16_t port)
+{
+        t->seen = mmap(NULL, sizeof(*t->seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                       -1, 0);
+        assert_true(t->seen != MAP_FAILED);
+        t->pid = fork();
+        assert_true(t->pid >= 0);
+        if (t->pid > 0)
+                return;
+        /* In this order: a change of the uid forgets that signal. */
+        if (seteuid(65534) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                _exit(1);
+        for (;; t->seen->tries++) {
+                const Place *at = t->seen->tries & 1 ? dual : local;
+                int fd = open_at(IPPROTO_TCP, at, port, t->seen->tries & 2 ? BOTH : REUSEADDR);
+
+                if (fd < 0)
+                        continue;
+                t->seen->wins++;
+                close(fd);
+        }
+}
+
+static void thief_stop(Thief *t)
+{
+        int status;
+
+        assert_int_equal(kill(t->pid, SIGKILL), 0);
+        assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
+        munmap(t->seen, sizeof(*t->seen));
+}
+
+static void apply_listener(World *w, const char *hold)
+{
+        char port[16];
+        const char *const lines[][2] = {
+                { "[", "srv" }, { "ListenStream", port }, { "Hold", hold }, { NULL, NULL }
+        };
+
+        snprintf(port, sizeof(port), "%u", w->port);
+        apply(w, lines);
+}
+
+/* Without systemd the listener is ours: a placeholder becomes one and the reverse, the same socket
+ * all the time, and whoever sets SO_REUSEADDR finds no moment in between. */
+static void test_reload_placeholder_listens(void **state)
+{
+        World *w = *state;
+        ino_t inode;
+        Thief t;
+
+        apply_listener(w, "bound");
+        expect_state(w, HOLD_STATE_EXCLUSIVE);
+        inode = inode_of(hold_fd(the_hold(w)));
+        thief_start(&t, w->port);
+        for (unsigned i = 0; i < 200; i++) {
+                _cleanup_(closep) int client = -1;
+                char byte;
+
+                /* The last in the queue of a listener that ends is let go. */
+                apply_listener(w, "listen");
+                expect_state(w, HOLD_STATE_LISTENING);
+                client = connect_to(i % 2 ? AF_INET : AF_INET6, w->port);
+                assert_true(client >= 0);
+                apply_listener(w, "bound");
+                assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+                assert_true(readable(client, 10000));
+                assert_true(read(client, &byte, 1) <= 0);
+                assert_int_equal(connect_to(AF_INET, w->port), -ECONNREFUSED);
+        }
+        assert_true(t.seen->tries > 200);
+        assert_int_equal(t.seen->wins, 0);
+        assert_true(inode_of(hold_fd(the_hold(w))) == inode);
+        assert_int_equal(w->n_pending_events, 0);
+        assert_int_equal(w->n_stored, 1);
+
+        /* It does win where it is to be let in: the control. */
+        apply_listener(w, "shared");
+        expect_state(w, HOLD_STATE_SHARING);
+        for (time_t end = time(NULL) + DEADLINE_SEC; t.seen->wins == 0 && time(NULL) < end;)
+                usleep(1000);
+        assert_true(t.seen->wins > 0);
+        thief_stop(&t);
+        apply_listener(w, "listen");
+        expect_state(w, HOLD_STATE_LISTENING);
+        assert_true(inode_of(hold_fd(the_hold(w))) == inode);
+        apply_listener(w, "shared");
+        expect_state(w, HOLD_STATE_SHARING);
+        assert_int_equal(steal_as(65534, IPPROTO_TCP, local, w->port, REUSEADDR), 0);
+        assert_true(inode_of(hold_fd(the_hold(w))) == inode);
+        apply_listener(w, "none");
+        assert_null(the_hold(w));
+        assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, PLAIN), 0);
+        apply_listener(w, "listen");
+        expect_state(w, HOLD_STATE_LISTENING);
+}
+
+/* A listener that a running command has in its hands is not ended: it goes on serving, and the
+ * placeholder is there when it has gone. */
+static void test_reload_listener_of_a_running_owner(void **state)
+{
+        World *w = *state;
+        _cleanup_(closep) int client = -1, served = -1;
+        int its;
+
+        apply_listener(w, "listen");
+        its = fcntl(hold_fd(the_hold(w)), F_DUPFD_CLOEXEC, 3);
+        w->alive = TRI_YES;
+        apply_listener(w, "bound");
+        client = connect_to(AF_INET, w->port);
+        assert_true(client >= 0);
+        served = accept(its, NULL, NULL);
+        assert_true(served >= 0);
+        expect_state(w, HOLD_STATE_IN_USE);
+        w->alive = TRI_NO;
+        close(its);
+        hold_set_port_freed(w->set, IPPROTO_TCP, w->port);
+        assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+        expect_closed(w, IPPROTO_TCP);
+        assert_int_equal(w->n_pending_events, 0);
+}
+
+/* ReuseAddress= as it changes, with an owner that waits, starts, runs and has gone. */
+static void test_reload_changes_reuse(void **state)
+{
+        World *w = *state;
+        static const char *const values[] = { "no", "always", "yes", "always", "no", "yes" };
+        ino_t inode;
+        int owner;
+
+        apply_one(w, "bound", "yes", "tcp");
+        inode = inode_of(hold_fd(the_hold(w)));
+        for (size_t i = 0; i < ELEMENTSOF(values); i++) {
+                apply_one(w, "bound", values[i], "tcp");
+                assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+                assert_true(inode_of(hold_fd(the_hold(w))) == inode);
+                expect_closed(w, IPPROTO_TCP);
+        }
+
+        /* It runs: closed beside it, open with always. */
+        w->alive = TRI_YES;
+        assert_int_equal(hold_set_owner_starts(w->set, srv(w)), 0);
+        owner = serve(w, IPPROTO_TCP, dual, REUSEADDR);
+        assert_true(run_until_state(w, HOLD_STATE_IN_USE));
+        for (size_t i = 0; i < ELEMENTSOF(values); i++) {
+                bool always = strcmp(values[i], "always") == 0;
+
+                apply_one(w, "bound", values[i], "tcp");
+                assert_true(run_until_state(w, always ? HOLD_STATE_SHARING : HOLD_STATE_IN_USE));
+                assert_true(inode_of(hold_fd(the_hold(w))) == inode);
+                assert_int_equal(steal_as(65534, IPPROTO_TCP, local, w->port, PLAIN), -EADDRINUSE);
+        }
+        /* With always it may bind again, as it runs. */
+        apply_one(w, "bound", "always", "tcp");
+        expect_state(w, HOLD_STATE_SHARING);
+        close(owner);
+        owner = serve(w, IPPROTO_TCP, dual, REUSEADDR);
+        apply_one(w, "bound", "yes", "tcp");
+        assert_true(run_until_state(w, HOLD_STATE_IN_USE));
+        close(owner);
+        w->alive = TRI_NO;
+        assert_int_equal(hold_set_owner_stopped(w->set, srv(w)), 0);
+        assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+        expect_closed(w, IPPROTO_TCP);
+
+        /* It starts: to no, room is made for it; from no, ours is back, open. */
+        w->alive = TRI_YES;
+        assert_int_equal(hold_set_owner_starts(w->set, srv(w)), 0);
+        apply_one(w, "bound", "no", "tcp");
+        assert_int_equal(hold_fd(the_hold(w)), -1);
+        assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, PLAIN), 0);
+        apply_one(w, "bound", "yes", "tcp");
+        expect_state(w, HOLD_STATE_SHARING);
+        assert_int_equal(steal_as(0, IPPROTO_TCP, dual, w->port, PLAIN), -EADDRINUSE);
+        apply_one(w, "bound", "no", "tcp");
+        owner = serve(w, IPPROTO_TCP, dual, PLAIN);
+        assert_true(run_until_state(w, HOLD_STATE_IN_USE));
+        close(owner);
+        assert_int_equal(hold_set_owner_stopped(w->set, srv(w)), 0);
+        assert_true(run_until_state(w, HOLD_STATE_EXCLUSIVE));
+        assert_int_equal(w->n_pending_events, 2); /* the rooms */
+}
+
 static void test_no_descriptors(void **state)
 {
         World *w = *state;
@@ -300,6 +496,9 @@ int main(void)
                 TEST(test_reload_keeps_sockets),
                 TEST(test_reload_changes_owner),
                 TEST(test_reload_changes_mode),
+                TEST(test_reload_placeholder_listens),
+                TEST(test_reload_listener_of_a_running_owner),
+                TEST(test_reload_changes_reuse),
                 TEST(test_no_descriptors),
                 TEST(test_is_ours),
                 TEST(test_unannounced),
