@@ -88,7 +88,9 @@ static int adopt_page(Adoption *a, FdPage *fds, const char *name)
                 if (r < 0)
                         return r;
         }
-        /* What cannot be seen cannot be given to its owner either: it goes. */
+        /* What cannot be seen cannot be given to its owner either: it goes, and all behind it. */
+        if (n < 0)
+                (void) fd_page_clear(&page->fds);
         if (stale || n < 0)
                 park_rewrite(a->park, page);
         return 0;

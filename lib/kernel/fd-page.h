@@ -60,5 +60,6 @@ int fd_page_add(FdPage *p, const FdPageEntry *e);
  * in it. n: at most FD_PAGE_MAX, may be 0. On error nothing has changed. */
 int fd_page_replace(FdPage *p, const FdPageEntry *entries, size_t n);
 
-/* Takes all out of it: for where the kernel lets nothing more be sent before. */
+/* Takes all out of it, seen or not: for where the kernel lets nothing more be sent before, or not all
+ * could be looked at. */
 int fd_page_clear(FdPage *p);

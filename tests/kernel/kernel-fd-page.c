@@ -212,6 +212,38 @@ static void crash_in_the_middle_leaves_both(void **state)
         fd_page_deinit(&page);
 }
 
+/* One message could not be looked at for want of descriptors, and what is behind it was not either. */
+static void unseen_goes_as_well(void **state)
+{
+        FdPageEntry e[] = { bound(PORT), bound(PORT + 1), bound(PORT + 2) };
+        FdPageEntry found[FD_PAGE_MAX], unseen[FD_PAGE_MAX];
+        struct rlimit before, none;
+        FdPage page, again;
+
+        assert_int_equal(fd_page_init(&page), 0);
+        for (size_t i = 0; i < 3; i++) {
+                assert_int_equal(fd_page_add(&page, &e[i]), 0);
+                close(e[i].fd);
+        }
+        again = reopened(&page, false);
+        assert_int_equal(fd_page_peek(&again, found), 1);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 3, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(fd_page_peek(&again, unseen), -EMFILE);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+
+        assert_int_equal(fd_page_clear(&again), 0);
+        assert_int_equal(fd_page_replace(&again, found, 1), 0);
+        close(found[0].fd);
+        assert_int_equal(again.n_messages, 1);
+        assert_int_equal(bind_plain(PORT, NULL), -EADDRINUSE);
+        assert_int_equal(bind_plain(PORT + 1, NULL), 0);
+        assert_int_equal(bind_plain(PORT + 2, NULL), 0);
+        fd_page_deinit(&again);
+        fd_page_deinit(&page);
+}
+
 /* Whatever the host's limits of datagrams and send buffers are. */
 static void holds_a_message_each(void **state)
 {
@@ -351,6 +383,7 @@ int main(void)
                 cmocka_unit_test(crash_while_looking_hides_nothing),
                 cmocka_unit_test(taken_out_is_closed_at_once),
                 cmocka_unit_test(crash_in_the_middle_leaves_both),
+                cmocka_unit_test(unseen_goes_as_well),
                 cmocka_unit_test(holds_a_message_each),
                 cmocka_unit_test(in_flight_against_open_files),
                 cmocka_unit_test(garbage_collector_leaves_ours),
