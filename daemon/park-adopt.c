@@ -96,11 +96,25 @@ static int adopt_page(Adoption *a, FdPage *fds, const char *name)
         return 0;
 }
 
-/* Stored by itself, by another version of ours: into a page, and out of the store. */
+/* A newer version may want it again. A socket it must not be: one of the Internet, or what is in the
+ * queue of another, could keep an owner from its port. */
+static bool may_stay(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
+/* Stored by itself, by another version of ours: into a page, and out of the store. What is no socket
+ * stays as it is. */
 static int adopt_single(Adoption *a, int fd, const char *name)
 {
         FdPageEntry e = { .fd = fd };
 
+        if (may_stay(fd)) {
+                close(fd);
+                return 0;
+        }
         if (!is_new(a, fd)) {
                 close(fd);
                 (void) notify_unstore_fd(name);
