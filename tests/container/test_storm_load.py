@@ -78,12 +78,12 @@ def test_nobody_is_refused(host, figures):
     figures(servers.table(f"{RESTARTS} restarts of portreserved.service and lighttpd.service, {KILLS} SIGKILLs of portreserved.service",
                           [("nginx.service, Hold=bound", bound), ("lighttpd.service, Hold=listen", web),
                            (f"lighttpd.service, {CONTROL} restarts, none", control)]))
-    assert web["ok"] + bound["ok"] >= CONNECTIONS * 0.99
     assert web["refused"] == bound["refused"] == 0, f"{web} {bound}\n{explained}"
     assert web["timeouts"] == bound["timeouts"] == 0, f"{web} {bound}\n{explained}"
     # nginx runs all the time. lighttpd has answered whom it accepted before it ends, and who waits in the queue waits for its next run.
     assert bound["lost"] == 0, f"{bound}\n{explained}"
     assert web["lost"] == 0, f"{web}\n{explained}"
+    assert min(web["ok"], bound["ok"]) >= CONNECTIONS // 2, f"{web} {bound}"
     assert control["refused"] > 20 * CONTROL, f"{control}: the loop finds no gap where there is one"
 
 
