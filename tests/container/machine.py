@@ -269,9 +269,9 @@ class Machine:
         """Its main process, as seen inside."""
         return int(self.show(unit, "MainPID"))
 
-    def descriptors(self):
-        """What the daemon's descriptors lead to. One may be closed while they are looked at, which ls calls a failure."""
-        shown = self.run("ls", "-l", f"/proc/{self.pid()}/fd", check=False).stdout
+    def descriptors(self, unit="portreserved.service"):
+        """What its main process's descriptors lead to. One may be closed while they are looked at, which ls calls a failure."""
+        shown = self.run("ls", "-l", f"/proc/{self.pid(unit)}/fd", check=False).stdout
         return [line.partition(" -> ")[2] for line in shown.splitlines() if " -> " in line]
 
     def status_of(self, pid):

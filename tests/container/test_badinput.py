@@ -21,18 +21,18 @@ User=games
 SERVER = f"[Service]\nType=notify\nExecStart=/usr/bin/python3 -B /opt/inside/server.py {PORT}\n"
 
 
-def fds(m):
-    """What the daemon has open: of each kind how many."""
-    kinds = [re.match(r"\w+:|/.*", d)[0] for d in m.descriptors()]
+def fds(m, unit):
+    """What its process has open: of each kind how many."""
+    kinds = [re.match(r"\w+:|/.*", d)[0] for d in m.descriptors(unit)]
     return sorted((kind, kinds.count(kind)) for kind in set(kinds))
 
 
-def settled(m):
+def settled(m, unit="portreserved.service"):
     """The same, once it stays as it is: the last helper's connection may still be open."""
     seen = []
 
     def same():
-        seen.append(fds(m))
+        seen.append(fds(m, unit))
         return len(seen) >= 4 and seen[-1] == seen[-2] == seen[-3] == seen[-4]
 
     wait_until(same, "as many descriptors as before", step=0.2)
@@ -134,6 +134,7 @@ def test_a_process_that_has_ended(daemon):
     finally:
         daemon.systemctl("kill", "--signal=CONT", "portreserved.service")
     wait_until(lambda: any("the process has ended; the request is dropped" in m for m in said(daemon, cursor)), "that is said")
+    assert all("asked by pid " in m and "uid 0" in m for m in said(daemon, cursor) if "has ended" in m)
     assert daemon.endpoint("own")["state"] == "exclusive"
 
 
@@ -200,9 +201,19 @@ def test_act(daemon):
     daemon.systemctl("start", "other.service", check=False)
     assert daemon.active("other.service") == "failed"
     cursor = daemon.cursor()
-    for user, words in ("portreserved", "other.service: not started"), ("root", "was refused"):
+
+    def ask(user):
         daemon.run("setpriv", f"--reuid={user}", "--clear-groups", *daemon.script("ask-act", "other.service"))
+
+    def opened():
+        ask("portreserved")  # it runs, for some seconds, and has its connections to PID 1 and to the journal
+        return settled(daemon, "portreserved-act.service")
+
+    before = opened()
+    for user, words in ("portreserved", "other.service: not started"), ("root", "was refused"):
+        ask(user)
         uid = daemon.run("id", "-u", user).stdout.strip()
         wait_until(lambda: any(words in m and f"uid {uid}" in m and "pid " in m
                                for m in daemon.messages("_SYSTEMD_UNIT=portreserved-act.service", after=cursor)), f"{words} is said")
     assert daemon.active("other.service") == "failed"
+    assert opened() == before
