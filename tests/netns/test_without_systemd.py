@@ -194,6 +194,13 @@ def ask(port):
         return s.recv(100).decode()
 
 
+def test_thief_without_a_reservation():
+    """Control: where nobody holds the port, it gets it each time."""
+    with Thief(PORT) as thief:
+        wait_until(lambda: thief.tries > 100, "it tries")
+    assert thief.won == thief.tries
+
+
 @pytest.mark.parametrize("user", [None, "games"])
 def test_listen(box, user):
     """Clients wait while no command runs, and while one is shot: the next one serves them. The port is never anybody else's."""
