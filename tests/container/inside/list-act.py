@@ -7,12 +7,14 @@ import sys
 
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
     s.connect("/run/portreserved-act")
-    s.send(b"list\0")
-    if len(sys.argv) == 1:
-        try:
+    fds = []
+    # It hangs up on who may not ask, even before the request is sent.
+    try:
+        s.send(b"list\0")
+        if len(sys.argv) == 1:
             _, fds, _, _ = socket.recv_fds(s, 1, 4)
-        except ConnectionResetError:
-            fds = []
-        for fd in fds:
-            with os.fdopen(fd) as f:
-                print(f.read(), end="")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    for fd in fds:
+        with os.fdopen(fd) as f:
+            print(f.read(), end="")
