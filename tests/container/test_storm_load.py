@@ -84,7 +84,7 @@ def test_nobody_is_refused(host, figures):
     assert bound["lost"] == 0, f"{bound}\n{explained}"
     assert web["lost"] == 0, f"{web}\n{explained}"
     assert min(web["ok"], bound["ok"]) >= CONNECTIONS // 2, f"{web} {bound}"
-    assert control["refused"] > 20 * CONTROL, f"{control}: the loop finds no gap where there is one"
+    assert control["refused"] > 100 * CONTROL, f"{control}: the loop finds no gap where there is one"
 
 
 def without_reservation(m, s):
