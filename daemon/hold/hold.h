@@ -71,8 +71,8 @@ typedef struct HoldOps {
         /* Does PID 1 listen there, for a .socket unit of ours? May be NULL: it does not. */
         Tristate (*pid1_listens)(const Reservation *r, const Endpoint *e, uint16_t port,
                                  void *userdata);
-        /* A claim failed with EADDRINUSE. Destroys TIME_WAIT rows that stand in the way (whatever
-         * Evict= says); true: try again now. */
+        /* A claim failed with EADDRINUSE. Destroys what the kernel's timewait timer keeps in the way
+         * (TIME_WAIT, mostly FIN_WAIT2 too; whatever Evict= says); true: try again now. */
         bool (*clear_remains)(const Reservation *r, const Endpoint *e, uint16_t port,
                               void *userdata);
         /* Keep this fd over our restart, or no longer. name: at most 4 characters. May be NULL (no
