@@ -20,6 +20,7 @@
  * boot. */
 #define FILES_MAX 4096u
 #define WORD_MAX  128u
+#define TRIES_MAX 5u
 /* A file with so many lines that are no text is none. */
 #define NOT_TEXT_MAX 20u
 
@@ -217,20 +218,23 @@ static int read_one(Config *c, size_t root_length, const char *folder, const cha
         char path[PATH_MAX];
         struct stat st;
         size_t size;
-        int k;
+        int k = -ENOENT;
 
         if (path_join(path, sizeof(path), folder, name) < 0)
                 return -ENAMETOOLONG;
-        k = config_read_file(c, path, path + root_length, 0, &text, &size);
+        /* Gone since the folder was listed: as if it had not been there. Somebody may also put it
+         * there anew just now. */
+        for (unsigned i = 0; i < TRIES_MAX && k == -ENOENT; i++) {
+                k = config_read_file(c, path, path + root_length, 0, &text, &size);
+                if (k == -ENOENT && lstat(path, &st) < 0)
+                        return 0;
+                if (k == -ENOENT && S_ISLNK(st.st_mode))
+                        return config_error(c, path + root_length, 0,
+                                            "links to a file that is not there; remove it");
+        }
         if (k > 0)
                 return portreserve_read_text(c, path + root_length, name, text, size);
-        /* Gone since the folder was listed: as if it had not been there. */
-        if (k == -ENOENT && lstat(path, &st) < 0)
-                return 0;
-        if (k == -ENOENT)
-                return config_error(c, path + root_length, 0,
-                                    "links to a file that is not there; remove it");
-        return k;
+        return k == -ENOENT ? 0 : k;
 }
 
 int portreserve_read(Config *c, const char *root, const char *directory)
