@@ -24,6 +24,13 @@ SUITE = os.environ.get("PORTRESERVED_SUITE", "bookworm")
 NEEDED = ["systemd-nspawn", "nsenter", "mmdebstrap", "meson"]
 
 
+def make_root(root, program):
+    """A root of a program's own, with no library. Folders to mount on: in a lower tree they stay empty."""
+    for folder in ("proc", "sys", "dev", "run", "tmp", "var/tmp"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(program, root / program.name)
+
+
 @pytest.fixture(scope="session")
 def trees():
     """What a machine boots from: the build's installed files, and the programs of inside/, over Debian's."""
@@ -39,6 +46,7 @@ def trees():
         for program in (BUILD / "tests/container").glob("inside-*"):
             if program.is_file():
                 shutil.copy2(program, layer / "opt/inside" / program.name.removeprefix("inside-"))
+        make_root(layer / "srv/rooted", layer / "opt/inside/subject")
         yield [layer, base]
     finally:
         shutil.rmtree(layer, ignore_errors=True)

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import threading
+import time
 
+MERCY = 20  # seconds for a command that was interrupted
 running = set()  # process groups that we started
 lock = threading.Lock()
 ended = False
@@ -42,6 +44,11 @@ def run(argv, log, deadline, env=None, cwd=None):
         try:
             return child.wait(deadline)
         except subprocess.TimeoutExpired:
+            interrupt(child.pid)
+            try:
+                child.wait(MERCY)
+            except subprocess.TimeoutExpired:
+                pass
             return f"killed after {deadline} s"
         finally:
             # Also what a command has left behind, and all of it where we are interrupted ourselves.
@@ -58,11 +65,25 @@ def kill(group):
         pass
 
 
+def interrupt(pid):
+    """pytest then shuts its containers down, which would outlive a SIGKILL of it."""
+    try:
+        os.kill(pid, signal.SIGINT)
+    except ProcessLookupError:
+        pass
+
+
 def end_all():
     """Ends what runs in whatever thread, and lets nothing start any more."""
     global ended
     with lock:
         ended = True
+        for group in running:
+            interrupt(group)
+    end = time.monotonic() + MERCY
+    while running and time.monotonic() < end:
+        time.sleep(0.1)
+    with lock:
         for group in running:
             kill(group)
 
