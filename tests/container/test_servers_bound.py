@@ -99,6 +99,8 @@ def test_sshd_needs_always(host, always):
     m.systemctl("start", s.unit)
     talk(m, s)
     m.wait_endpoint(s.name, "sharing" if always else "in-use")
+    if not always:
+        wait_until(lambda: taken(m, s.port) == [], f"the door is closed behind {s.unit}")
     cursor = m.cursor()
     m.systemctl("reload", s.unit)
     if always:
