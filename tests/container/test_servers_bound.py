@@ -102,7 +102,7 @@ def test_sshd_needs_always(host, always):
     if not always:
         wait_until(lambda: taken(m, s.port) == [], f"the door is closed behind {s.unit}")
     cursor = m.cursor()
-    m.systemctl("reload", s.unit)
+    m.systemctl("reload", s.unit, check=always)  # a systemd that waits for it sees it die
     if always:
         wait_until(lambda: s.generation_of(m) >= {"2"}, f"{s.unit} listens again")
         talk(m, s)
