@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "ctl/output.h"
 #include "ctl/state.h"
+#include "model/holder.h"
 #include "model/json.h"
 #include "model/policy.h"
 
@@ -20,20 +21,51 @@ static bool known(const json_t *holder, const char *key)
         return v && !json_is_null(v);
 }
 
-static void put_name(FILE *f, const json_t *holder)
+/* As holder_describe() calls it, but for the cgroup path: commands take units. */
+static void put_unit(FILE *f, const json_t *holder)
 {
-        bool unit = known(holder, "unit"), pid = known(holder, "pid"), exe = known(holder, "exe");
+        const char *container = get_text(holder, "container");
 
-        if (unit)
+        if (known(holder, "container"))
+                fprintf(f, "container %.*s", holder_container_length(container), container);
+        else if (known(holder, "user_unit"))
+                fprintf(f, "%s of %s%s", get_text(holder, "user_unit"),
+                        known(holder, "user") ? "user " : "",
+                        get_text(holder, known(holder, "user") ? "user" : "unit"));
+        else
                 fputs(get_text(holder, "unit"), f);
-        else if (pid)
-                fputs(exe ? get_text(holder, "exe") : "a process", f);
+}
+
+static void put_user(FILE *f, const json_t *holder)
+{
+        if (known(holder, "user"))
+                fprintf(f, "a process of user %s", get_text(holder, "user"));
         else if (known(holder, "uid"))
                 fprintf(f, "a process of uid %lld", (long long) get_number(holder, "uid"));
         else
                 fputs("nobody any more", f);
-        if (!pid)
+}
+
+static void put_name(FILE *f, const json_t *holder)
+{
+        bool unit = known(holder, "unit") || known(holder, "container"), pid = known(holder, "pid"),
+             exe = known(holder, "exe");
+
+        if (json_is_false(json_object_get(holder, "certain")))
+                fputs("probably ", f);
+        if (unit)
+                put_unit(f, holder);
+        else if (pid)
+                fputs(exe ? get_text(holder, "exe") : "a process", f);
+        else if (json_is_true(json_object_get(holder, "no_process")))
+                fputs("the kernel itself", f);
+        else
+                put_user(f, holder);
+        if (!pid) {
+                if (unit && json_is_true(json_object_get(holder, "no_process")))
+                        fputs(" (no process has it: the kernel's own)", f);
                 return;
+        }
         fprintf(f, " (pid %lld", (long long) get_number(holder, "pid"));
         if (unit && exe)
                 fprintf(f, ", %s", get_text(holder, "exe"));

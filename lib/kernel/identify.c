@@ -24,6 +24,7 @@
 #include "kernel/process.h"
 #include "kernel/runtime.h"
 #include "kernel/unit-sockets.h"
+#include "kernel/user-names.h"
 #include "model/unit-name.h"
 
 /* portreserve-exec clients of one reservation. */
@@ -322,7 +323,6 @@ void identify_observe(Identify *i, const Reservation *r, Observation *o)
 static int name_cgroup(Identify *i, uint64_t id, Holder *h, char **ret_path)
 {
         const char *path;
-        char *unit = NULL;
         int r;
 
         if (cgroup_map_path(i->map, id, &path) < 0)
@@ -331,12 +331,9 @@ static int name_cgroup(Identify *i, uint64_t id, Holder *h, char **ret_path)
         *ret_path = strdup(path);
         if (!h->cgroup || !*ret_path)
                 return -ENOMEM;
-        r = cgroup_path_unit(path, &unit, NULL);
-        if (r == -ENOMEM)
-                return r;
-        if (r >= 0)
-                h->unit = unit; /* A valid unit name: printable. */
-        return 0;
+        /* Valid unit names: printable. */
+        r = cgroup_path_unit(path, &h->unit, &h->user_unit);
+        return r == -ENOMEM ? r : 0;
 }
 
 /* True: there is budget left for a search in this second. */
@@ -401,6 +398,11 @@ int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
         if (s->inode != 0) {
                 r = name_process(i, cgroup, s->inode, &h);
                 if (r < 0)
+                        return r;
+        }
+        if (socket_uid_known(s)) {
+                r = user_name(s->uid, &h.user);
+                if (r == -ENOMEM)
                         return r;
         }
         *ret = h;

@@ -29,6 +29,6 @@ void identify_reset(Identify *i);
  * to know). Cgroup "/", none, deleted or no cgroup v2: owner is TRI_UNKNOWN, unless User= tells. */
 void identify_observe(Identify *i, const Reservation *r, Observation *o);
 
-/* Names the holder: unit, cgroup, pid, exe as far as this process may know. Missing ones stay NULL.
- * since is now. */
+/* Names the holder: unit, cgroup, user, pid, exe … as far as this process may know. Missing ones stay
+ * NULL. since is now. */
 int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret);

@@ -98,6 +98,7 @@ int sock_diag_parse(const void *payload, size_t size, int protocol, Socket *ret)
                 .cookie = (uint64_t) m.id.idiag_cookie[1] << 32 | m.id.idiag_cookie[0],
                 .cgroup = attributes.cgroup,
                 .automatic = TRI_UNKNOWN,
+                .reuse = TRI_UNKNOWN,
         };
         address_from_bytes(ret->family, m.id.idiag_src, m.id.idiag_if, &ret->local);
         address_from_bytes(ret->family, m.id.idiag_dst, m.id.idiag_if, &ret->remote);

@@ -9,19 +9,34 @@
 #include "base/cleanup.h"
 #include "model/policy.h"
 
+/* Of a command line that is longer, the beginning is kept; printable. */
+#define HOLDER_COMMAND_MAX 1024u
+
 typedef struct Holder {
         Kind kind;
-        Socket socket;
-        char *unit;   /* of the cgroup: "nginx.service", "user@1000.service"; NULL: not known */
+        Socket socket;   /* automatic, reuse and expires_usec are told from here */
+        char *unit;      /* of the cgroup: "nginx.service", "user@1000.service"; NULL: not known */
+        char *user_unit; /* "foo.service" of the manager that unit is; NULL: unit is none */
         char *cgroup; /* path below the cgroup root, "/system.slice/redis-server.service"; NULL */
-        pid_t pid;    /* 0: not known */
-        char *exe;    /* NULL: not known */
-        uint64_t since_usec; /* CLOCK_REALTIME, when first seen; 0: not known */
+        char *container; /* its id or its machine's name, from the cgroup path; NULL: in none */
+        pid_t pid;       /* 0: not known */
+        char *exe;       /* NULL: not known */
+        char *command;   /* command line; NULL: not known */
+        char *user;      /* login name of the uid; NULL: not known */
+        uint64_t started_usec; /* CLOCK_REALTIME, when the process began; 0: not known */
+        uint64_t since_usec;   /* CLOCK_REALTIME, when first seen; 0: not known */
+        bool no_process;       /* every process was searched, and none has it: the kernel's own */
+        bool certain;          /* false: what is named may by now be somebody else */
 } Holder;
 
 void holder_init(Holder *h);
 void holder_done(Holder *h); /* frees the strings, embedded use */
 
-/* "system.slice/foo.service (pid 123, /usr/bin/foo)", "uid 1000", "unknown process": for messages.
- * The caller frees. */
+/* "system.slice/foo.service (pid 123, /usr/bin/foo)", "container web (pid 7)", "foo.service of user
+ * alice", "uid 1000", "unknown process", each with "probably " in front where it is not certain: for
+ * messages. The caller frees. */
 char *holder_describe(const Holder *h);
+
+/* What a container is called in a sentence: ids of 64 hex digits are cut to the 12 that docker and
+ * podman show. */
+int holder_container_length(const char *container);

@@ -58,23 +58,45 @@ static json_t *address_text(const Address *a, uint16_t port)
         return port == 0 ? json_null() : json_text(address_format_port(a, port, buf));
 }
 
+static json_t *tristate_value(Tristate t)
+{
+        return t == TRI_UNKNOWN ? json_null() : json_boolean(t == TRI_YES);
+}
+
+static json_t *time_value(uint64_t realtime_usec)
+{
+        char buf[TIME_TEXT_MAX];
+
+        return realtime_usec > 0 ? json_text(time_format(realtime_usec, buf)) : json_null();
+}
+
+/* Rounded up: with 0 it would be gone. */
+static json_t *seconds_value(uint64_t usec)
+{
+        return usec > 0 ? json_integer((json_int_t) ((usec - 1) / 1000000 + 1)) : json_null();
+}
+
 json_t *json_from_holder(const Holder *h)
 {
         const Socket *s = &h->socket;
-        char since[TIME_TEXT_MAX];
 
         /* Rows that belong to no process (TIME_WAIT, orphans) come with uid 0, which is nobody's
          * then. */
         return json_pack(
-                "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
-                json_text(kind_to_string(h->kind)), "state",
+                "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b}",
+                "kind", json_text(kind_to_string(h->kind)), "state",
                 s->state ? json_text(socket_state_to_string(s->protocol, s->state)) : json_null(),
                 "local", address_text(&s->local, s->local_port), "remote",
                 address_text(&s->remote, s->remote_port), "unit", json_text(h->unit), "cgroup",
                 json_text(h->cgroup), "pid", h->pid > 0 ? json_integer(h->pid) : json_null(), "exe",
                 json_text(h->exe), "uid", socket_uid_known(s) ? json_integer(s->uid) : json_null(),
-                "since",
-                h->since_usec > 0 ? json_text(time_format(h->since_usec, since)) : json_null());
+                "since", time_value(h->since_usec), "user", json_text(h->user), "user_unit",
+                json_text(h->user_unit), "container", json_text(h->container), "command",
+                json_text(h->command), "started", time_value(h->started_usec), "automatic",
+                tristate_value(s->automatic), "expires_sec", seconds_value(s->expires_usec),
+                "reuse", tristate_value(s->reuse), "no_process", (int) h->no_process, "certain",
+                (int) h->certain);
 }
 
 json_t *json_source(const char *file, unsigned line)

@@ -50,8 +50,11 @@ typedef struct Socket {
         uid_t uid;      /* 0 for TIME_WAIT rows: socket_uid_known() */
         uint32_t inode; /* 0: no process has it (TIME_WAIT, orphan, not accepted, destroy event) */
         uint64_t cookie;
-        uint64_t cgroup;    /* cgroup v2 id of its creator, 0: not known */
-        Tristate automatic; /* the kernel chose the port (INET_DIAG_BC_AUTO), where asked */
+        uint64_t cgroup;       /* cgroup v2 id of its creator, 0: not known */
+        Tristate automatic;    /* the kernel chose the port (INET_DIAG_BC_AUTO), where asked */
+        Tristate reuse;        /* SO_REUSEADDR, where asked */
+        uint64_t expires_usec; /* remains: until the kernel lets go of the port; 0: not known */
+        bool mptcp;            /* a subflow or listener of MPTCP */
 } Socket;
 
 /* Is its uid a fact? The kernel says 0 for sockets that no process has open: TIME_WAIT, orphans,

@@ -60,6 +60,12 @@ static void test_time(void **state)
         assert_true(strlen(time_format(UINT64_MAX, buf)) < sizeof(buf));
 }
 
+/* Of what was added later nothing is known. */
+#define REST_UNKNOWN                                                                               \
+        "\"user\":null,\"user_unit\":null,\"container\":null,\"command\":null,\"started\":null,"   \
+        "\"automatic\":null,\"expires_sec\":null,\"reuse\":null,\"no_process\":false,\"certain\":" \
+        "true}"
+
 static void test_holder_unknown(void **state)
 {
         Holder h;
@@ -68,7 +74,8 @@ static void test_holder_unknown(void **state)
         assert_json(
                 json_from_holder(&h),
                 "{\"kind\":\"unknown\",\"state\":null,\"local\":null,\"remote\":null,\"unit\":null,"
-                "\"cgroup\":null,\"pid\":null,\"exe\":null,\"uid\":null,\"since\":null}");
+                "\"cgroup\":null,\"pid\":null,\"exe\":null,\"uid\":null,\"since\":"
+                "null," REST_UNKNOWN);
 }
 
 static void test_holder_connection(void **state)
@@ -87,7 +94,16 @@ static void test_holder_connection(void **state)
                 .remote_port = 6379,
                 .uid = 33,
                 .inode = 4711,
+                .automatic = TRI_YES,
+                .reuse = TRI_NO,
+                .expires_usec = 59000001,
         };
+        h.user = strdup("www-data");
+        h.user_unit = strdup("b\\x2dc.service");
+        h.container = strdup("web");
+        h.command = strdup("app\n--all");
+        h.started_usec = UINT64_C(1769850902000000);
+        h.certain = false;
         h.unit = strdup("app.service");
         h.cgroup = strdup("/system.slice/app.service");
         h.pid = 12;
@@ -98,7 +114,11 @@ static void test_holder_connection(void **state)
                 "{\"kind\":\"ephemeral\",\"state\":\"ESTABLISHED\",\"local\":\"192.168.1.4:48121\","
                 "\"remote\":\"192.168.1.4:6379\",\"unit\":\"app.service\","
                 "\"cgroup\":\"/system.slice/app.service\",\"pid\":12,\"exe\":\"/opt/\\\\xff\","
-                "\"uid\":33,\"since\":\"2026-01-31T09:15:02.123456Z\"}");
+                "\"uid\":33,\"since\":\"2026-01-31T09:15:02.123456Z\",\"user\":\"www-data\","
+                "\"user_unit\":\"b\\\\x2dc.service\",\"container\":\"web\","
+                "\"command\":\"app\\\\x0a--all\",\"started\":\"2026-01-31T09:15:02.000000Z\","
+                "\"automatic\":true,\"expires_sec\":60,\"reuse\":false,\"no_process\":false,"
+                "\"certain\":false}");
         holder_done(&h);
 }
 
@@ -116,14 +136,21 @@ static void test_holder_listener(void **state)
                 .local = { .family = AF_INET6 },
                 .local_port = 80,
                 .inode = 1,
+                .automatic = TRI_NO,
+                .reuse = TRI_YES,
         };
+        h.no_process = true;
         assert_json(
                 json_from_holder(&h),
                 "{\"kind\":\"squatter\",\"state\":\"LISTEN\",\"local\":\"[::]:80\",\"remote\":null,"
-                "\"unit\":null,\"cgroup\":null,\"pid\":null,\"exe\":null,\"uid\":0,\"since\":"
-                "null}");
+                "\"unit\":null,\"cgroup\":null,\"pid\":null,\"exe\":null,\"uid\":0,\"since\":null,"
+                "\"user\":null,\"user_unit\":null,\"container\":null,\"command\":null,"
+                "\"started\":null,\"automatic\":false,\"expires_sec\":null,\"reuse\":true,"
+                "\"no_process\":true,\"certain\":true}");
 
         /* The same without an inode: the 0 is the kernel's way to say nothing. */
+        h.no_process = false;
+        h.socket.automatic = h.socket.reuse = TRI_UNKNOWN;
         h.kind = KIND_STALE;
         h.socket.inode = 0;
         h.socket.state = SOCKET_TIME_WAIT;
@@ -133,7 +160,7 @@ static void test_holder_listener(void **state)
         assert_json(json_from_holder(&h), "{\"kind\":\"stale\",\"state\":\"TIME_WAIT\",\"local\":"
                                           "\"[::]:80\",\"remote\":\"[::1]:5\","
                                           "\"unit\":null,\"cgroup\":null,\"pid\":null,\"exe\":null,"
-                                          "\"uid\":null,\"since\":null}");
+                                          "\"uid\":null,\"since\":null," REST_UNKNOWN);
 }
 
 static void test_reservation(void **state)
