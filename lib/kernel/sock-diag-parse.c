@@ -9,10 +9,14 @@
 #include <linux/inet_diag.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "kernel/sock-diag.h"
 
 /* Kernel 5.8; spelled out for older headers. */
 #define ATTRIBUTE_CGROUP_ID 21
+/* Nested: the name of the upper layer protocol, and its own. */
+#define ATTRIBUTE_ULP_INFO 19
+#define ULP_INFO_NAME      1
 /* What idiag_timer says of a struct inet_timewait_sock, of FIN_WAIT2 as well (inet_diag.c). */
 #define TIMER_TIMEWAIT 3
 
@@ -20,8 +24,21 @@ typedef struct Attributes {
         uint64_t cgroup;
         uint8_t protocol;
         bool v6only;
+        bool mptcp;
         const char *end; /* behind the last one that was well formed */
 } Attributes;
+
+static int parse_ulp(const struct nlattr *a, void *data)
+{
+        Attributes *attributes = data;
+
+        if (mnl_attr_get_type(a) != ULP_INFO_NAME)
+                return MNL_CB_OK;
+        if (mnl_attr_validate(a, MNL_TYPE_NUL_STRING) < 0)
+                return MNL_CB_ERROR;
+        attributes->mptcp = strcmp(mnl_attr_get_str(a), "mptcp") == 0;
+        return MNL_CB_OK;
+}
 
 /* Attributes that are not ours to know pass; ours must have their size. */
 static int parse_attribute(const struct nlattr *a, void *data)
@@ -45,6 +62,8 @@ static int parse_attribute(const struct nlattr *a, void *data)
                         return MNL_CB_ERROR;
                 attributes->cgroup = mnl_attr_get_u64(a);
                 break;
+        case ATTRIBUTE_ULP_INFO:
+                return mnl_attr_parse_nested(a, parse_ulp, attributes);
         }
         return MNL_CB_OK;
 }
@@ -99,7 +118,10 @@ int sock_diag_parse(const void *payload, size_t size, int protocol, Socket *ret)
                 .cgroup = attributes.cgroup,
                 .automatic = TRI_UNKNOWN,
                 .reuse = TRI_UNKNOWN,
+                .mptcp = attributes.mptcp,
         };
+        if (ret->timewait)
+                ret->expires_usec = m.idiag_expires * USEC_PER_MSEC;
         address_from_bytes(ret->family, m.id.idiag_src, m.id.idiag_if, &ret->local);
         address_from_bytes(ret->family, m.id.idiag_dst, m.id.idiag_if, &ret->remote);
         return 0;

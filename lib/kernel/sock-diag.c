@@ -175,7 +175,9 @@ static int dump_family(SockDiag *d, int family, uint32_t states, const DiagFilte
         request = put_request(d, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &h);
         request->sdiag_family = (uint8_t) family;
         request->sdiag_protocol = (uint8_t) dump->protocol;
-        request->idiag_states = states;
+        request->idiag_states = states & ~SOCK_DIAG_ULP;
+        if (states & SOCK_DIAG_ULP)
+                request->idiag_ext = 1u << (INET_DIAG_INFO - 1);
         if (filter) {
                 size_t size;
                 const void *code = diag_filter_code(filter, &size);

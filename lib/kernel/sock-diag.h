@@ -30,6 +30,9 @@ const SockDiagStats *sock_diag_stats(const SockDiag *d);
 #define SOCK_DIAG_LISTENERS                                                                        \
         (SOCK_DIAG_STATE(SOCKET_LISTEN) | SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE))
 #define SOCK_DIAG_ALL ((1u << _SOCKET_STATE_MAX) - 1)
+/* Beside states: asks for what tells an MPTCP socket's subflow from other TCP. The kernel tells that
+ * only with the whole of tcp_info, so not for sweeps. */
+#define SOCK_DIAG_ULP (1u << 31)
 
 /* Rows of the protocol in one of these states, both families; AF_INET6 ones that IPv4 users see
  * come once. filter may be NULL. A dump that the kernel says was interrupted is repeated, so that a

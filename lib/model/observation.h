@@ -52,9 +52,10 @@ typedef struct Socket {
         uint64_t cookie;
         uint64_t cgroup;       /* cgroup v2 id of its creator, 0: not known */
         Tristate automatic;    /* the kernel chose the port (INET_DIAG_BC_AUTO), where asked */
-        Tristate reuse;        /* SO_REUSEADDR, where asked */
-        uint64_t expires_usec; /* remains: until the kernel lets go of the port; 0: not known */
-        bool mptcp;            /* a subflow or listener of MPTCP */
+        Tristate reuse;        /* SO_REUSEADDR, which the kernel does not tell: where found out */
+        uint64_t expires_usec; /* timewait: how long the kernel would keep it when it was seen; a
+                                  FIN_WAIT2 stays for longer where its peer closes late. 0: not known */
+        bool mptcp;            /* a subflow of an MPTCP socket, where asked: SOCK_DIAG_ULP */
 } Socket;
 
 /* Is its uid a fact? The kernel says 0 for sockets that no process has open: TIME_WAIT, orphans,

@@ -10,53 +10,9 @@
 
 #include <cmocka.h>
 
-#include "kernel/sock-diag.h"
-#include "sock-util.h"
+#include "diag-util.h"
 
-static SockDiag *diag;
 static Cgroups cgroups;
-
-typedef struct Found {
-        uint64_t cookie; /* 0: by port */
-        uint16_t port;
-        unsigned n;
-        Socket row;
-} Found;
-
-static int on_found(const Socket *s, void *userdata)
-{
-        Found *f = userdata;
-
-        if (f->cookie ? s->cookie == f->cookie : s->local_port == f->port) {
-                f->row = *s;
-                f->n++;
-        }
-        return 0;
-}
-
-static Found find(int protocol, uint32_t states, uint16_t port, uint64_t cookie, bool automatic)
-{
-        _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
-        Found f = { .port = port, .cookie = cookie };
-        PortSet ports = {};
-
-        portset_add(&ports, port);
-        assert_int_equal(diag_filter_new(&ports, automatic, &filter), 0);
-        assert_int_equal(sock_diag_dump(diag, protocol, states, filter, on_found, &f), 0);
-        return f;
-}
-
-/* Waits for the destroy event of that socket. */
-static Found wait_destroyed(int events, uint64_t cookie)
-{
-        Found f = { .cookie = cookie };
-
-        while (f.n == 0) {
-                wait_readable(events);
-                assert_int_equal(sock_diag_events_read(events, on_found, &f), 0);
-        }
-        return f;
-}
 
 static void test_destroy_events(void **state)
 {
@@ -166,6 +122,8 @@ static void test_time_wait(void **state)
         assert_int_equal(f.row.inode, 0);
         assert_int_equal(f.row.uid, 0);
         assert_true(f.row.cgroup == 0);
+        assert_true(f.row.timewait);
+        assert_true(f.row.expires_usec > 0 && f.row.expires_usec <= UINT64_C(60) * 1000 * 1000);
 
         server = socket_for("127.0.0.1", SOCK_STREAM);
         set_option(server, SOL_SOCKET, SO_REUSEADDR, 1);
