@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <search.h>
-#include <stdarg.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
 
 #include "base/clock.h"
+#include "daemon/alert/fields.h"
 #include "daemon/alert/log.h"
 
 #define RING_MAX 256u
@@ -105,69 +105,6 @@ static bool limit_pass(Alert *a, const Event *e, unsigned *ret_suppressed)
         return true;
 }
 
-/* Fields of one journal entry, at most as many as alert_journal() adds. */
-typedef struct Fields {
-        struct iovec iov[20];
-        int n;
-} Fields;
-
-static void _printf_(2, 3) field_add(Fields *f, const char *format, ...)
-{
-        char *text;
-        va_list ap;
-        int l;
-
-        va_start(ap, format);
-        l = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (l >= 0)
-                f->iov[f->n++] = (struct iovec){ .iov_base = text, .iov_len = (size_t) l };
-}
-
-static void alert_journal(const Event *e, const char *message, unsigned suppressed)
-{
-        char peer[ADDRESS_PORT_TEXT_MAX];
-        const Holder *h = e->holder;
-        Fields f = {};
-
-        if (suppressed)
-                field_add(&f, "MESSAGE=%s (%u more not shown)", message, suppressed);
-        else
-                field_add(&f, "MESSAGE=%s", message);
-        field_add(&f, "MESSAGE_ID=%s", event_kind_message_id(e->kind));
-        field_add(&f, "PRIORITY=%d", event_kind_priority(e->kind));
-        field_add(&f, "SYSLOG_IDENTIFIER=portreserved");
-        field_add(&f, "PORTRESERVED_EVENT=%s", event_kind_to_string(e->kind));
-        if (e->reservation)
-                field_add(&f, "PORTRESERVED_NAME=%s", e->reservation->name);
-        if (e->endpoint)
-                field_add(&f, "PORTRESERVED_PROTOCOL=%s",
-                          protocol_to_string(e->endpoint->protocol));
-        if (e->port)
-                field_add(&f, "PORTRESERVED_PORT=%u", e->port);
-        if (h) {
-                field_add(&f, "PORTRESERVED_KIND=%s", kind_to_string(h->kind));
-                field_add(&f, "PORTRESERVED_STATE=%s",
-                          socket_state_to_string(h->socket.protocol, h->socket.state));
-                if (h->socket.remote_port)
-                        field_add(&f, "PORTRESERVED_PEER=%s",
-                                  address_format_port(&h->socket.remote, h->socket.remote_port,
-                                                      peer));
-                if (h->unit)
-                        field_add(&f, "PORTRESERVED_CULPRIT_UNIT=%s", h->unit);
-                if (h->pid > 0)
-                        field_add(&f, "PORTRESERVED_CULPRIT_PID=%d", (int) h->pid);
-                if (h->exe)
-                        field_add(&f, "PORTRESERVED_CULPRIT_EXE=%s", h->exe);
-                if (socket_uid_known(&h->socket))
-                        field_add(&f, "PORTRESERVED_CULPRIT_UID=%u", (unsigned) h->socket.uid);
-        }
-
-        (void) sd_journal_sendv(f.iov, f.n);
-        while (f.n > 0)
-                free(f.iov[--f.n].iov_base);
-}
-
 static void alert_log(Alert *a, const Event *e)
 {
         _cleanup_(freep) char *message = NULL;
@@ -178,9 +115,13 @@ static void alert_log(Alert *a, const Event *e)
         message = event_message(e);
         if (!message)
                 return;
-        if (log_is_journal())
-                alert_journal(e, message, suppressed);
-        else if (suppressed)
+        if (log_is_journal()) {
+                Fields f;
+
+                fields_fill(e, message, suppressed, &f);
+                (void) sd_journal_sendv(f.iov, f.n);
+                fields_done(&f);
+        } else if (suppressed)
                 log_line(event_kind_priority(e->kind), "%s (%u more not shown)", message,
                          suppressed);
         else
