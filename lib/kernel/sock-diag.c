@@ -25,6 +25,7 @@ struct SockDiag {
         uint32_t sequence;
         SockDiagStats stats;
         Tristate bound_inactive;
+        Tristate both_families; /* TCPDIAG_GETSOCK is answered */
         /* netlink headers want alignment. */
         uint64_t request[REQUEST_SIZE / sizeof(uint64_t)];
         uint64_t receive[RECEIVE_SIZE / sizeof(uint64_t)];
@@ -40,18 +41,31 @@ typedef struct Dump {
 
 int sock_diag_new(SockDiag **ret)
 {
-        _cleanup_(sock_diag_freep) SockDiag *d = NULL;
+        _cleanup_(closep) int fd = -1;
+        uint32_t portid;
         int r;
 
-        d = calloc(1, sizeof(*d));
-        if (!d)
-                return -ENOMEM;
-        d->fd = -1;
-        d->bound_inactive = TRI_UNKNOWN;
-        r = netlink_open(0, 0, 0, &d->fd, &d->portid);
+        r = netlink_open(0, 0, 0, &fd, &portid);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(d);
+        r = sock_diag_new_consume_fd(fd, portid, ret);
+        if (r < 0)
+                return r;
+        fd = -1;
+        return 0;
+}
+
+int sock_diag_new_consume_fd(int fd, uint32_t portid, SockDiag **ret)
+{
+        SockDiag *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        d->fd = fd;
+        d->portid = portid;
+        d->bound_inactive = TRI_UNKNOWN;
+        d->both_families = TRI_UNKNOWN;
+        *ret = d;
         return 0;
 }
 
@@ -82,8 +96,8 @@ static int reopen(SockDiag *d)
         return 0;
 }
 
-static struct inet_diag_req_v2 *put_request(SockDiag *d, uint16_t type, uint16_t flags,
-                                            struct nlmsghdr **ret)
+static void *put_request(SockDiag *d, uint16_t type, uint16_t flags, size_t size,
+                         struct nlmsghdr **ret)
 {
         struct nlmsghdr *h = mnl_nlmsg_put_header(d->request);
 
@@ -91,7 +105,7 @@ static struct inet_diag_req_v2 *put_request(SockDiag *d, uint16_t type, uint16_t
         h->nlmsg_flags = (uint16_t) (NLM_F_REQUEST | flags);
         h->nlmsg_seq = ++d->sequence;
         *ret = h;
-        return mnl_nlmsg_put_extra_header(h, sizeof(struct inet_diag_req_v2));
+        return mnl_nlmsg_put_extra_header(h, size);
 }
 
 /* The answer to somebody else's question, or to one of ours that was given up. */
@@ -126,9 +140,11 @@ static int dump_message(SockDiag *d, Dump *dump, const struct nlmsghdr *h)
                 /* Since 4.11 it bears the error that ended the dump. */
                 return mnl_nlmsg_get_payload_len(h) < sizeof(int) ? 0 : error_of(h);
         case NLMSG_ERROR:
+                dump->done = true;
                 r = error_of(h);
                 return r < 0 ? r : -EBADMSG;
         case SOCK_DIAG_BY_FAMILY:
+        case TCPDIAG_GETSOCK:
                 r = sock_diag_parse(mnl_nlmsg_get_payload(h), mnl_nlmsg_get_payload_len(h),
                                     dump->protocol, &s);
                 if (r < 0) {
@@ -165,19 +181,29 @@ static int dump_receive(SockDiag *d, Dump *dump)
         return 0;
 }
 
+/* AF_UNSPEC: both, of TCP. */
 static int dump_family(SockDiag *d, int family, uint32_t states, const DiagFilter *filter,
                        Dump *dump)
 {
-        struct inet_diag_req_v2 *request;
+        uint8_t extensions = states & SOCK_DIAG_ULP ? 1u << (INET_DIAG_INFO - 1) : 0;
         struct nlmsghdr *h;
         int r;
 
-        request = put_request(d, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &h);
-        request->sdiag_family = (uint8_t) family;
-        request->sdiag_protocol = (uint8_t) dump->protocol;
-        request->idiag_states = states & ~SOCK_DIAG_ULP;
-        if (states & SOCK_DIAG_ULP)
-                request->idiag_ext = 1u << (INET_DIAG_INFO - 1);
+        if (family == AF_UNSPEC) {
+                struct inet_diag_req *request =
+                        put_request(d, TCPDIAG_GETSOCK, NLM_F_DUMP, sizeof(*request), &h);
+
+                request->idiag_states = states & ~SOCK_DIAG_ULP;
+                request->idiag_ext = extensions;
+        } else {
+                struct inet_diag_req_v2 *request =
+                        put_request(d, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sizeof(*request), &h);
+
+                request->sdiag_family = (uint8_t) family;
+                request->sdiag_protocol = (uint8_t) dump->protocol;
+                request->idiag_states = states & ~SOCK_DIAG_ULP;
+                request->idiag_ext = extensions;
+        }
         if (filter) {
                 size_t size;
                 const void *code = diag_filter_code(filter, &size);
@@ -201,11 +227,47 @@ static int dump_family(SockDiag *d, int family, uint32_t states, const DiagFilte
         return r == -ENOENT ? -EPROTONOSUPPORT : r;
 }
 
+/* What the kernel says was interrupted is asked again. */
+static int dump_whole(SockDiag *d, int family, uint32_t states, const DiagFilter *filter,
+                      Dump *dump)
+{
+        for (unsigned n = 0;; n++) {
+                int r;
+
+                dump->interrupted = false;
+                r = dump_family(d, family, states, filter, dump);
+                if (r < 0 || !dump->interrupted)
+                        return r;
+                d->stats.interrupted++;
+                if (n >= REPEATS_MAX)
+                        return 0;
+        }
+}
+
+/* The request that is older than sock_diag(7) names no family: one walk over the kernel's table
+ * brings what takes two otherwise. 1: done; 0: this kernel does not answer it. */
+static int dump_both(SockDiag *d, uint32_t states, const DiagFilter *filter, Dump *dump)
+{
+        int r;
+
+        if (d->both_families == TRI_NO)
+                return 0;
+        r = dump_whole(d, AF_UNSPEC, states, filter, dump);
+        if (r >= 0)
+                d->both_families = TRI_YES;
+        else if (d->both_families == TRI_UNKNOWN && (r == -EINVAL || r == -EOPNOTSUPP)) {
+                d->both_families = TRI_NO;
+                return 0;
+        }
+        return r < 0 ? r : 1;
+}
+
 int sock_diag_dump(SockDiag *d, int protocol, uint32_t states, const DiagFilter *filter,
                    SockDiagRow row, void *userdata)
 {
         static const int families[] = { AF_INET, AF_INET6 };
         Dump dump = { .protocol = protocol, .row = row, .userdata = userdata };
+        int r;
 
         /* A kernel without that state would walk every connection and find none in it. */
         if (protocol == IPPROTO_TCP && states & SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE) &&
@@ -215,20 +277,15 @@ int sock_diag_dump(SockDiag *d, int protocol, uint32_t states, const DiagFilter 
         if (protocol == IPPROTO_UDP)
                 states &= SOCK_DIAG_STATE(SOCKET_ESTABLISHED) | SOCK_DIAG_STATE(SOCKET_CLOSE);
 
+        if (protocol == IPPROTO_TCP) {
+                r = dump_both(d, states, filter, &dump);
+                if (r != 0)
+                        return MIN_OF(r, 0);
+        }
         for (size_t i = 0; i < ELEMENTSOF(families); i++) {
-                for (unsigned n = 0;; n++) {
-                        int r;
-
-                        dump.interrupted = false;
-                        r = dump_family(d, families[i], states, filter, &dump);
-                        if (r < 0)
-                                return r;
-                        if (!dump.interrupted)
-                                break;
-                        d->stats.interrupted++;
-                        if (n >= REPEATS_MAX)
-                                break;
-                }
+                r = dump_whole(d, families[i], states, filter, &dump);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -266,7 +323,7 @@ int sock_diag_destroy(SockDiag *d, const Socket *s)
         struct nlmsghdr *h;
         int r;
 
-        request = put_request(d, SOCK_DESTROY, NLM_F_ACK, &h);
+        request = put_request(d, SOCK_DESTROY, NLM_F_ACK, sizeof(*request), &h);
         request->sdiag_family = (uint8_t) s->family;
         request->sdiag_protocol = (uint8_t) s->protocol;
         request->idiag_states = SOCK_DIAG_ALL;

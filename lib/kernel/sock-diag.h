@@ -22,6 +22,8 @@ typedef struct SockDiagStats {
 typedef int (*SockDiagRow)(const Socket *s, void *userdata);
 
 int sock_diag_new(SockDiag **ret);
+/* The same over a socket of which the caller plays the kernel, for tests. Takes it on success. */
+int sock_diag_new_consume_fd(int fd, uint32_t portid, SockDiag **ret);
 SockDiag *sock_diag_free(SockDiag *d);
 DEFINE_CLEANUP(SockDiag, sock_diag_free);
 const SockDiagStats *sock_diag_stats(const SockDiag *d);
@@ -35,7 +37,8 @@ const SockDiagStats *sock_diag_stats(const SockDiag *d);
 #define SOCK_DIAG_ULP (1u << 31)
 
 /* Rows of the protocol in one of these states, both families; AF_INET6 ones that IPv4 users see
- * come once. filter may be NULL. A dump that the kernel says was interrupted is repeated, so that a
+ * come once. TCP: in one walk over the kernel's table, listeners first, then bound sockets, then
+ * the rest; where the kernel wants a walk for each family, so for each. filter may be NULL. A dump that the kernel says was interrupted is repeated, so that a
  * row may come twice. -ENOBUFS, -ENOMEM; -EPROTONOSUPPORT: this kernel has no tcp_diag or udp_diag,
  * and could not load it. States that it does not know are left out. */
 int sock_diag_dump(SockDiag *d, int protocol, uint32_t states, const DiagFilter *filter,

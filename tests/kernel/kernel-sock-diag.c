@@ -199,7 +199,7 @@ static void test_statistics(void **state)
 
         dump(IPPROTO_TCP, NULL, &tcp);
         after = *sock_diag_stats(diag);
-        assert_int_equal(after.dumps - before.dumps, 2);
+        assert_int_equal(after.dumps - before.dumps, 1); /* both families in one */
         assert_int_equal(after.rows - before.rows, tcp.n);
         assert_int_equal(after.malformed, 0);
         assert_int_equal(after.overruns, 0);
