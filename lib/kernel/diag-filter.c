@@ -33,6 +33,12 @@
  * the end. */
 #define CODE_MAX (UINT16_MAX - 4u - OP_SIZE - 3u)
 
+typedef enum DiagFilterChoice {
+        DIAG_FILTER_ANY,
+        DIAG_FILTER_AUTOMATIC,
+        DIAG_FILTER_EXPLICIT,
+} DiagFilterChoice;
+
 typedef struct Run {
         uint16_t first, last;
 } Run;
@@ -170,10 +176,32 @@ static size_t coarsen(Run *runs, size_t n, size_t max)
         return kept;
 }
 
-static int compile(DiagFilter *f, const Run *runs, size_t n_runs, bool automatic)
+/* Whose port the kernel chose goes on to the tree, others are dropped; or the reverse, which takes a
+ * JMP for the "yes". */
+static void emit_choice(Emitter *e, DiagFilterChoice choice)
 {
+        struct inet_diag_bc_op *op = e->code;
+
+        if (choice == DIAG_FILTER_AUTOMATIC) {
+                *op = (struct inet_diag_bc_op){ INET_DIAG_BC_AUTO, OP_SIZE, jump_to_leaf(e, 0) };
+                e->position += OP_SIZE;
+        } else if (choice == DIAG_FILTER_EXPLICIT) {
+                op[0] = (struct inet_diag_bc_op){ INET_DIAG_BC_AUTO, OP_SIZE, 2 * OP_SIZE };
+                e->position += OP_SIZE;
+                op[1] = (struct inet_diag_bc_op){ INET_DIAG_BC_JMP, OP_SIZE, jump_to_leaf(e, 0) };
+                e->position += OP_SIZE;
+        }
+}
+
+static int compile(DiagFilter *f, const Run *runs, size_t n_runs, DiagFilterChoice choice)
+{
+        static const size_t prefixes[] = {
+                [DIAG_FILTER_ANY] = 0,
+                [DIAG_FILTER_AUTOMATIC] = OP_SIZE,
+                [DIAG_FILTER_EXPLICIT] = 2 * OP_SIZE,
+        };
         _cleanup_(freep) uint16_t *borders = NULL;
-        size_t n = 0, prefix = automatic ? OP_SIZE : 0;
+        size_t n = 0;
         Emitter e = {};
 
         borders = calloc(2 * n_runs + 1, sizeof(*borders));
@@ -185,25 +213,22 @@ static int compile(DiagFilter *f, const Run *runs, size_t n_runs, bool automatic
                         borders[n++] = (uint16_t) (runs[i].last + 1u);
         }
 
-        e.total = prefix + tree_size(n, true);
+        e.total = prefixes[choice] + tree_size(n, true);
         if (e.total > CODE_MAX)
                 return -E2BIG;
         e.code = calloc(e.total / OP_SIZE, OP_SIZE);
         if (!e.code)
                 return -ENOMEM;
         e.borders = borders;
-        if (automatic) {
-                *e.code =
-                        (struct inet_diag_bc_op){ INET_DIAG_BC_AUTO, OP_SIZE, jump_to_leaf(&e, 0) };
-                e.position = OP_SIZE;
-        }
+        emit_choice(&e, choice);
         emit_tree(&e, 0, n, true);
         f->code = e.code;
         f->size = e.total;
         return 0;
 }
 
-int diag_filter_new_coarse(const PortSet *ports, bool automatic, size_t max_runs, DiagFilter **ret)
+static int filter_new(const PortSet *ports, DiagFilterChoice choice, size_t max_runs,
+                      DiagFilter **ret)
 {
         _cleanup_(diag_filter_freep) DiagFilter *f = NULL;
         _cleanup_(freep) Run *runs = NULL;
@@ -224,7 +249,7 @@ int diag_filter_new_coarse(const PortSet *ports, bool automatic, size_t max_runs
                 if (n == 0)
                         return -ENOMEM;
         }
-        r = compile(f, runs, n, automatic);
+        r = compile(f, runs, n, choice);
         if (r < 0)
                 return r;
         f->exact = n == all;
@@ -235,4 +260,15 @@ int diag_filter_new_coarse(const PortSet *ports, bool automatic, size_t max_runs
 int diag_filter_new(const PortSet *ports, bool automatic, DiagFilter **ret)
 {
         return diag_filter_new_coarse(ports, automatic, DIAG_FILTER_RUNS_MAX, ret);
+}
+
+int diag_filter_new_coarse(const PortSet *ports, bool automatic, size_t max_runs, DiagFilter **ret)
+{
+        return filter_new(ports, automatic ? DIAG_FILTER_AUTOMATIC : DIAG_FILTER_ANY, max_runs,
+                          ret);
+}
+
+int diag_filter_new_explicit(const PortSet *ports, DiagFilter **ret)
+{
+        return filter_new(ports, DIAG_FILTER_EXPLICIT, DIAG_FILTER_RUNS_MAX, ret);
 }

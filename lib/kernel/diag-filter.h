@@ -24,6 +24,10 @@ int diag_filter_new(const PortSet *ports, bool automatic, DiagFilter **ret);
  * a time that grows with its square, so a coarse one is cheaper where few rows come anyway. */
 int diag_filter_new_coarse(const PortSet *ports, bool automatic, size_t max_runs, DiagFilter **ret);
 
+/* Only sockets that were bound to their port explicitly. Sockets in TIME_WAIT are none: the kernel
+ * has forgotten how they got theirs. */
+int diag_filter_new_explicit(const PortSet *ports, DiagFilter **ret);
+
 DiagFilter *diag_filter_free(DiagFilter *f);
 DEFINE_CLEANUP(DiagFilter, diag_filter_free);
 

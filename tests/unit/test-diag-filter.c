@@ -240,12 +240,38 @@ static void test_coarsening_is_least(void **state)
         }
 }
 
+/* The reverse of the kernel's choice, before the same tree. */
+static void test_explicit(void **state)
+{
+        srand(3);
+        for (unsigned round = 0; round < 20; round++) {
+                _cleanup_(diag_filter_freep) DiagFilter *f = NULL;
+                const void *code;
+                size_t size;
+                PortSet s;
+
+                if (round == 0)
+                        portset_clear(&s);
+                else
+                        random_set(&s, round * round, 30);
+                assert_int_equal(diag_filter_new_explicit(&s, &f), 0);
+                code = diag_filter_code(f, &size);
+                audit(code, size);
+                for (unsigned port = 0; port < PORTSET_PORTS; port++) {
+                        assert_false(run(code, size, port, true));
+                        assert_int_equal(run(code, size, port, false),
+                                         portset_has(&s, (uint16_t) port));
+                }
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_edges),       cmocka_unit_test(test_small_sets),
                 cmocka_unit_test(test_random_sets), cmocka_unit_test(test_largest_exact_set),
                 cmocka_unit_test(test_odd_ports),   cmocka_unit_test(test_coarsening_is_least),
+                cmocka_unit_test(test_explicit),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
