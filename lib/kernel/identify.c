@@ -21,7 +21,7 @@
 #include "base/grow.h"
 #include "base/printable.h"
 #include "kernel/owner.h"
-#include "kernel/process.h"
+#include "kernel/process-facts.h"
 #include "kernel/runtime.h"
 #include "kernel/unit-sockets.h"
 #include "kernel/user-names.h"
@@ -349,9 +349,8 @@ static bool may_search(Identify *i, uint64_t now)
 static int name_process(Identify *i, const char *cgroup, uint32_t inode, Holder *h)
 {
         uint64_t begin = now_usec(CLOCK_MONOTONIC);
-        _cleanup_(freep) char *exe = NULL;
+        _cleanup_(process_facts_done) ProcessFacts facts = {};
         char directory[PATH_MAX];
-        pid_t pid;
         int r;
 
         if (!may_search(i, begin))
@@ -361,21 +360,16 @@ static int name_process(Identify *i, const char *cgroup, uint32_t inode, Holder 
             path_join(directory, sizeof(directory), cgroup_map_root(i->map), cgroup + 1) < 0)
                 cgroup = NULL;
 
-        r = process_find_inode(cgroup ? directory : NULL, inode, &pid);
+        r = process_facts_find(cgroup ? directory : NULL, inode, 0, &facts);
         i->searched_usec += now_usec(CLOCK_MONOTONIC) - begin;
         if (r == -ENOMEM)
                 return r;
         if (r < 0) /* Not to be known here: that is what "missing" says. */
                 return 0;
-
-        r = process_exe(pid, &exe);
-        if (r == -ENOMEM)
-                return r;
-        /* Had the pid been given to another process meanwhile, the name would be a wrong one. */
-        if (process_has_inode(pid, inode) != 1)
-                return 0;
-        h->pid = pid;
-        h->exe = TAKE_PTR(exe);
+        h->pid = facts.pid;
+        h->exe = TAKE_PTR(facts.exe);
+        h->command = TAKE_PTR(facts.command);
+        h->started_usec = facts.started_usec;
         return 0;
 }
 

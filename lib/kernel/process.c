@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,11 +17,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
+#include "base/clock.h"
 #include "base/parse.h"
-#include "base/printable.h"
 
-#define CGROUP_PROCS_MAX (4u * 1024u * 1024u)
+/* How many fds are looked at between two looks at the clock. */
+#define FDS_A_LOOK 256u
 
 /* What an errno of /proc/PID/… means for the search. */
 static int process_error(int error)
@@ -39,158 +38,70 @@ static int process_error(int error)
         }
 }
 
-int process_has_inode(pid_t pid, uint32_t inode)
+int process_open(pid_t pid)
+{
+        char path[64];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d", (int) pid);
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? process_error(errno) : fd;
+}
+
+int process_open_file(int process, const char *name, int flags)
+{
+        int fd = openat(process, name, O_RDONLY | O_CLOEXEC | flags);
+
+        return fd < 0 ? process_error(errno) : fd;
+}
+
+int process_search_fds(int process, uint32_t inode, uint64_t deadline, int *ret_number)
 {
         _cleanup_(closedirp) DIR *dir = NULL;
-        char path[64], want[32];
+        unsigned looked = 0;
+        char want[32];
         struct dirent *d;
         size_t length;
+        int fd;
 
-        (void) snprintf(path, sizeof(path), "/proc/%d/fd", (int) pid);
         length = (size_t) snprintf(want, sizeof(want), "socket:[%u]", inode);
-        dir = opendir(path);
-        if (!dir)
-                return process_error(errno);
+        fd = process_open_file(process, "fd", O_DIRECTORY);
+        if (fd < 0)
+                return fd;
+        dir = fdopendir(fd);
+        if (!dir) {
+                close(fd);
+                return -ENOMEM;
+        }
         while ((d = readdir(dir))) {
                 char target[sizeof(want)];
+                uint64_t v;
                 ssize_t n;
 
-                if (d->d_name[0] == '.')
+                if (parse_uint(d->d_name, 0, INT_MAX, &v) < 0)
                         continue;
-                n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target));
+                if (deadline > 0 && ++looked % FDS_A_LOOK == 0 &&
+                    now_usec(CLOCK_MONOTONIC) > deadline)
+                        return -ETIMEDOUT;
+                n = readlinkat(fd, d->d_name, target, sizeof(target));
                 /* What a process that has just gone gives as well (fs/proc/base.c:
                  * proc_fd_access_allowed()). */
                 if (n < 0 && errno == EACCES)
-                        return kill(pid, 0) < 0 && errno == ESRCH ? -ENOENT : -EACCES;
-                if (n == (ssize_t) length && memcmp(target, want, length) == 0)
+                        return faccessat(process, "stat", F_OK, 0) < 0 ? -ENOENT : -EACCES;
+                if (n == (ssize_t) length && memcmp(target, want, length) == 0) {
+                        if (ret_number)
+                                *ret_number = (int) v;
                         return 1;
+                }
         }
         return 0;
 }
 
-/* Keeps the lowest pid of those that have the inode. -EACCES is noted in *denied. */
-static int consider(pid_t pid, uint32_t inode, pid_t *lowest, bool *denied)
+int process_has_inode(pid_t pid, uint32_t inode)
 {
-        int r;
+        _cleanup_(closep) int process = process_open(pid);
 
-        if (*lowest > 0 && pid > *lowest)
-                return 0;
-        r = process_has_inode(pid, inode);
-        if (r == 1)
-                *lowest = pid;
-        else if (r == -EACCES)
-                *denied = true;
-        else if (r == -ENOENT) {
-                /* Hidden from us (hidepid=2), not gone? */
-                if (kill(pid, 0) < 0 && errno == EPERM)
-                        *denied = true;
-        } else if (r < 0)
-                return r;
-        return 0;
-}
-
-static bool parse_pid(const char *s, pid_t *ret)
-{
-        uint64_t v;
-
-        if (parse_uint(s, 1, INT_MAX, &v) < 0)
-                return false;
-        *ret = (pid_t) v;
-        return true;
-}
-
-static int search_cgroup(const char *cgroup_path, uint32_t inode, pid_t *lowest, bool *denied)
-{
-        _cleanup_(freep) char *text = NULL;
-        char path[PATH_MAX], *p, *line;
-        int r;
-
-        r = path_join(path, sizeof(path), cgroup_path, "cgroup.procs");
-        if (r < 0)
-                return r;
-        r = file_read(path, CGROUP_PROCS_MAX, &text, NULL);
-        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
-                return r;
-        if (r < 0) /* Gone, or threaded: the search through all is still to come. */
-                return 0;
-        p = text;
-        while ((line = strsep(&p, "\n"))) {
-                pid_t pid;
-
-                /* "0": of a pid namespace that we do not see. */
-                if (!parse_pid(line, &pid))
-                        continue;
-                r = consider(pid, inode, lowest, denied);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int search_all(uint32_t inode, pid_t *lowest, bool *denied)
-{
-        _cleanup_(closedirp) DIR *dir = NULL;
-        struct dirent *d;
-        int r;
-
-        dir = opendir("/proc");
-        if (!dir)
-                return process_error(errno);
-        /* hidepid=2 leaves out what is not ours, and PID 1 is never missing otherwise. */
-        if (faccessat(dirfd(dir), "1", F_OK, 0) < 0)
-                *denied = true;
-        while ((d = readdir(dir))) {
-                pid_t pid;
-
-                if (!parse_pid(d->d_name, &pid))
-                        continue;
-                r = consider(pid, inode, lowest, denied);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-int process_find_inode(const char *cgroup_path, uint32_t inode, pid_t *ret)
-{
-        bool denied = false;
-        pid_t lowest = 0;
-        int r;
-
-        if (inode == 0)
-                return -ENOENT;
-        if (cgroup_path) {
-                r = search_cgroup(cgroup_path, inode, &lowest, &denied);
-                if (r < 0)
-                        return r;
-        }
-        if (lowest == 0) {
-                r = search_all(inode, &lowest, &denied);
-                if (r < 0)
-                        return r;
-        }
-        if (lowest == 0)
-                return denied ? -EACCES : -ENOENT;
-        *ret = lowest;
-        return 0;
-}
-
-int process_exe(pid_t pid, char **ret)
-{
-        char path[64], target[PATH_MAX];
-        ssize_t n;
-        char *copy;
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/exe", (int) pid);
-        n = readlink(path, target, sizeof(target) - 1);
-        if (n < 0)
-                return process_error(errno);
-        target[n] = 0;
-        copy = printable(target);
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        return 0;
+        return process < 0 ? process : process_search_fds(process, inode, 0, NULL);
 }
 
 #ifndef SO_PEERPIDFD

@@ -8,16 +8,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The lowest pid that has the socket with this inode open. Looks through the cgroup's processes
- * first where cgroup_path (absolute, below the mount) is given, then through all. -ENOENT: none,
- * -EACCES: some could not be read and none was found. */
-int process_find_inode(const char *cgroup_path, uint32_t inode, pid_t *ret);
+/* The lowest pid that has the socket with this inode open. Looks through the processes of the cgroup
+ * and of those below it first where cgroup_path (absolute, with the mount) is given, then through all,
+ * until the deadline (CLOCK_MONOTONIC; 0: none). -ENOENT: none; -EACCES: some could not be read and
+ * none was found; -ETIMEDOUT: not looked to the end. */
+int process_find_inode(const char *cgroup_path, uint32_t inode, uint64_t deadline, pid_t *ret);
 
 /* Does that process have the socket open? 1, 0, -ENOENT (no such process, or hidden), -EACCES. */
 int process_has_inode(pid_t pid, uint32_t inode);
 
-/* /proc/PID/exe; " (deleted)" kept. malloc'ed, printable. -ENOENT (kernel threads too), -EACCES. */
-int process_exe(pid_t pid, char **ret);
+/* Its directory in /proc: what is read through it is of that very process, and -ENOENT once it has
+ * gone, whoever has its pid by then. An fd, -ENOENT, -EACCES. */
+int process_open(pid_t pid);
+/* One of the files there, for reading; flags as of open(2). An fd, -ENOENT, -EACCES. */
+int process_open_file(int process, const char *name, int flags);
+/* process_has_inode() by that directory, until the deadline: *ret_number (may be NULL) is the number
+ * of its fd. Also -ETIMEDOUT. */
+int process_search_fds(int process, uint32_t inode, uint64_t deadline, int *ret_number);
 
 /* A pidfd of the process at the other end of an AF_UNIX connection, whose pid SO_PEERCRED gave: of
  * that very process from Linux 6.5 on (SO_PEERPIDFD); before, of whoever has its pid by now. -ESRCH:

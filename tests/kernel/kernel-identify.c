@@ -21,9 +21,11 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "kernel/cgroup.h"
 #include "kernel/identify.h"
+#include "kernel/process-facts.h"
 #include "kernel/process.h"
 
 #define USER   4242
@@ -197,46 +199,71 @@ static void test_root(void **state)
 
 static void test_find_inode(void **state)
 {
-        _cleanup_(freep) char *file = NULL;
+        _cleanup_(process_facts_done) ProcessFacts facts = {};
+        uint64_t before = now_usec(CLOCK_REALTIME);
         char directory[512], path[512];
         pid_t pid = 0;
         Child c;
 
         c = start_child("web.service", 0);
         cgroup_directory("web.service", directory, path);
-        assert_int_equal(process_find_inode(NULL, c.socket.inode, &pid), 0);
+        assert_int_equal(process_find_inode(NULL, c.socket.inode, 0, &pid), 0);
         assert_int_equal(pid, c.pid);
         pid = 0;
-        assert_int_equal(process_find_inode(directory, c.socket.inode, &pid), 0);
+        assert_int_equal(process_find_inode(directory, c.socket.inode, 0, &pid), 0);
         assert_int_equal(pid, c.pid);
         /* Not in that cgroup: then anywhere. */
         pid = 0;
-        assert_int_equal(process_find_inode("/does/not/exist", c.socket.inode, &pid), 0);
+        assert_int_equal(process_find_inode("/does/not/exist", c.socket.inode, 0, &pid), 0);
         assert_int_equal(pid, c.pid);
         assert_int_equal(process_has_inode(c.pid, c.socket.inode), 1);
         assert_int_equal(process_has_inode(getpid(), c.socket.inode), 0);
-        assert_int_equal(process_exe(c.pid, &file), 0);
-        assert_string_equal(file, exe);
+        assert_int_equal(process_facts_find(directory, c.socket.inode, 0, &facts), 0);
+        assert_int_equal(facts.pid, c.pid);
+        assert_int_equal(facts.uid, 0);
+        assert_string_equal(facts.exe, exe);
+        assert_non_null(strstr(facts.command, "kernel-identify"));
+        /* To a clock tick, and what lies between two looks at two clocks. */
+        assert_true(facts.started_usec + 30 * USEC_PER_MSEC >= before);
+        assert_true(facts.started_usec <= now_usec(CLOCK_REALTIME));
+        /* Time that is over already: that says nothing about who has it. */
+        assert_int_equal(process_find_inode(NULL, c.socket.inode, 1, &pid), -ETIMEDOUT);
 
         end_child(&c);
         pid = 77;
         /* Some sandboxes keep even root out of PID 1: then it cannot be said. */
-        assert_int_equal(process_find_inode(directory, c.socket.inode, &pid),
+        assert_int_equal(process_find_inode(directory, c.socket.inode, 0, &pid),
                          process_has_inode(1, c.socket.inode) == -EACCES ? -EACCES : -ENOENT);
-        assert_int_equal(process_find_inode(NULL, 0, &pid), -ENOENT);
+        assert_int_equal(process_find_inode(NULL, 0, 0, &pid), -ENOENT);
         assert_int_equal(pid, 77);
         assert_int_equal(process_has_inode(c.pid, c.socket.inode), -ENOENT);
-        assert_int_equal(process_exe(c.pid, &file), -ENOENT);
+}
+
+/* In a cgroup below that of the service. */
+static void test_find_below(void **state)
+{
+        char directory[512], path[512];
+        pid_t pid = 0;
+        Child c;
+
+        make_cgroup("web.service");
+        c = start_child("web.service/worker", 0);
+        cgroup_directory("web.service", directory, path);
+        assert_int_equal(process_find_inode(directory, c.socket.inode, 0, &pid), 0);
+        assert_int_equal(pid, c.pid);
+        end_child(&c);
+        remove_cgroup("web.service/worker");
+        remove_cgroup("web.service");
 }
 
 static int find_denied(const Child *c)
 {
-        char *file;
+        ProcessFacts facts;
         pid_t pid;
 
-        if (process_find_inode(NULL, c->socket.inode, &pid) != -EACCES)
+        if (process_find_inode(NULL, c->socket.inode, 0, &pid) != -EACCES)
                 return 1;
-        return process_exe(c->pid, &file) == -EACCES ? 0 : 2;
+        return process_facts_find(NULL, c->socket.inode, 0, &facts) == -EACCES ? 0 : 2;
 }
 
 static int find_hidden(const Child *c)
@@ -245,9 +272,9 @@ static int find_hidden(const Child *c)
         pid_t pid;
 
         cgroup_directory("web.service", directory, path);
-        if (process_find_inode(directory, c->socket.inode, &pid) != -EACCES)
+        if (process_find_inode(directory, c->socket.inode, 0, &pid) != -EACCES)
                 return 1;
-        return process_find_inode(NULL, c->socket.inode, &pid) == -EACCES ? 0 : 2;
+        return process_find_inode(NULL, c->socket.inode, 0, &pid) == -EACCES ? 0 : 2;
 }
 
 static void test_denied(void **state)
@@ -553,11 +580,12 @@ static int tear_down(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_ids),           cmocka_unit_test(test_root),
-                cmocka_unit_test(test_find_inode),    cmocka_unit_test(test_denied),
-                cmocka_unit_test(test_owner),         cmocka_unit_test(test_owner_alias),
-                cmocka_unit_test(test_owner_unknown), cmocka_unit_test(test_owner_user),
-                cmocka_unit_test(test_owner_extra),   cmocka_unit_test(test_holder),
+                cmocka_unit_test(test_ids),         cmocka_unit_test(test_root),
+                cmocka_unit_test(test_find_inode),  cmocka_unit_test(test_find_below),
+                cmocka_unit_test(test_denied),      cmocka_unit_test(test_owner),
+                cmocka_unit_test(test_owner_alias), cmocka_unit_test(test_owner_unknown),
+                cmocka_unit_test(test_owner_user),  cmocka_unit_test(test_owner_extra),
+                cmocka_unit_test(test_holder),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "kernel/process-facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/parse.h"
+#include "base/printable.h"
+#include "kernel/process.h"
+#include "model/holder.h"
+#include "model/reservation.h"
+
+#define PROC_FILE_MAX (64u * 1024u)
+
+/* proc_pid_stat(5): starttime is the 22nd field, the 20th behind the name, which is in parentheses
+ * and may hold anything. */
+#define STAT_FIELD 20u
+
+int process_parse_stat(const char *text, uint64_t *ret)
+{
+        const char *p = strrchr(text, ')');
+        char field[32];
+        size_t l;
+
+        if (!p)
+                return -EBADMSG;
+        p++;
+        for (unsigned i = 1; i < STAT_FIELD; i++) {
+                p += strspn(p, " ");
+                p += strcspn(p, " ");
+        }
+        p += strspn(p, " ");
+        l = strcspn(p, " \n");
+        if (l == 0 || l >= sizeof(field))
+                return -EBADMSG;
+        memcpy(field, p, l);
+        field[l] = 0;
+        return parse_uint(field, 0, UINT64_MAX / USEC_PER_SEC, ret) < 0 ? -EBADMSG : 0;
+}
+
+/* "Uid:\tREAL\tEFFECTIVE\tSAVED\tFILESYSTEM" */
+int process_parse_status(const char *text, uid_t *ret)
+{
+        static const char key[] = "\nUid:\t";
+        const char *p = strstr(text, key);
+        char field[32];
+        uint64_t v;
+        size_t l;
+
+        if (!p)
+                return -EBADMSG;
+        p += strlen(key);
+        p += strcspn(p, "\t\n");
+        if (*p != '\t')
+                return -EBADMSG;
+        p++;
+        l = strcspn(p, "\t\n");
+        if (l == 0 || l >= sizeof(field))
+                return -EBADMSG;
+        memcpy(field, p, l);
+        field[l] = 0;
+        if (parse_uint(field, 0, UID_INVALID - 1u, &v) < 0)
+                return -EBADMSG;
+        *ret = (uid_t) v;
+        return 0;
+}
+
+static int read_file(int process, const char *name, char **ret)
+{
+        _cleanup_(closep) int fd = process_open_file(process, name, 0);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = file_read_fd(fd, PROC_FILE_MAX, ret, NULL);
+        return r == -ESRCH ? -ENOENT : r;
+}
+
+static int read_started(int process, uint64_t *ret)
+{
+        _cleanup_(freep) char *text = NULL;
+        long ticks = sysconf(_SC_CLK_TCK);
+        uint64_t since_boot;
+        int r;
+
+        r = read_file(process, "stat", &text);
+        if (r >= 0)
+                r = process_parse_stat(text, &since_boot);
+        if (r < 0)
+                return r;
+        if (ticks <= 0)
+                return -EINVAL;
+        *ret = now_usec(CLOCK_REALTIME) - now_usec(CLOCK_BOOTTIME) +
+               since_boot * USEC_PER_SEC / (uint64_t) ticks;
+        return 0;
+}
+
+static int read_uid(int process, uid_t *ret)
+{
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        r = read_file(process, "status", &text);
+        return r < 0 ? r : process_parse_status(text, ret);
+}
+
+static int read_exe(int process, char **ret)
+{
+        char target[PATH_MAX];
+        ssize_t n;
+
+        n = readlinkat(process, "exe", target, sizeof(target) - 1);
+        if (n < 0)
+                return errno == ESRCH ? -ENOENT : -errno;
+        target[n] = 0;
+        *ret = printable(target);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* Of a text that is UTF-8, at most so many bytes. */
+static void cut(char *text, size_t max)
+{
+        size_t l = strlen(text);
+
+        if (l <= max)
+                return;
+        for (l = max; l > 0 && (text[l] & 0xc0) == 0x80;)
+                l--;
+        text[l] = 0;
+}
+
+static int read_command(int process, char **ret)
+{
+        /* A character that is cut in two at the end is beyond what is kept. */
+        char text[HOLDER_COMMAND_MAX + 4];
+        _cleanup_(closep) int fd = -1;
+        char *command;
+        ssize_t n;
+
+        fd = process_open_file(process, "cmdline", 0);
+        if (fd < 0)
+                return fd;
+        n = read(fd, text, sizeof(text) - 1);
+        if (n < 0)
+                return errno == ESRCH ? -ENOENT : -errno;
+        while (n > 0 && text[n - 1] == 0)
+                n--;
+        if (n == 0) /* a kernel thread, or it has ended */
+                return 0;
+        for (ssize_t i = 0; i < n; i++)
+                if (text[i] == 0)
+                        text[i] = ' ';
+        text[n] = 0;
+        command = printable(text);
+        if (!command)
+                return -ENOMEM;
+        cut(command, HOLDER_COMMAND_MAX);
+        *ret = command;
+        return 0;
+}
+
+/* What may not be read stays unknown. */
+static int read_facts(int process, ProcessFacts *f)
+{
+        int r;
+
+        r = read_started(process, &f->started_usec);
+        if (r == -ENOMEM)
+                return r;
+        r = read_exe(process, &f->exe);
+        if (r == -ENOMEM)
+                return r;
+        r = read_command(process, &f->command);
+        if (r == -ENOMEM)
+                return r;
+        (void) read_uid(process, &f->uid);
+        return 0;
+}
+
+int process_facts_find(const char *cgroup_path, uint32_t inode, uint64_t deadline,
+                       ProcessFacts *ret)
+{
+        _cleanup_(process_facts_done) ProcessFacts f = { .uid = UID_INVALID };
+        _cleanup_(closep) int process = -1;
+        int r;
+
+        r = process_find_inode(cgroup_path, inode, deadline, &f.pid);
+        if (r < 0)
+                return r;
+        process = process_open(f.pid);
+        r = process < 0 ? process : read_facts(process, &f);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+        /* Its pid may have been another's when it was found; what was read is of who has the socket
+         * now. */
+        r = process_search_fds(process, inode, deadline, &f.number);
+        if (r <= 0)
+                return r == 0 || r == -ENOENT ? -ESRCH : r;
+        *ret = f;
+        f = (ProcessFacts){};
+        return 0;
+}
+
+void process_facts_done(ProcessFacts *f)
+{
+        free(f->exe);
+        free(f->command);
+        *f = (ProcessFacts){};
+}
