@@ -21,18 +21,19 @@ static bool known(const json_t *holder, const char *key)
         return v && !json_is_null(v);
 }
 
+static const char *text_or_null(const json_t *holder, const char *key)
+{
+        return known(holder, key) ? get_text(holder, key) : NULL;
+}
+
 /* As holder_describe() calls it, but for the cgroup path: commands take units. */
 static void put_unit(FILE *f, const json_t *holder)
 {
-        const char *container = get_text(holder, "container");
+        uid_t uid = known(holder, "uid") ? (uid_t) get_number(holder, "uid") : UID_INVALID;
 
-        if (known(holder, "container"))
-                fprintf(f, "container %.*s", holder_container_length(container), container);
-        else if (known(holder, "user_unit"))
-                fprintf(f, "%s of %s%s", get_text(holder, "user_unit"),
-                        known(holder, "user") ? "user " : "",
-                        get_text(holder, known(holder, "user") ? "user" : "unit"));
-        else
+        if (!holder_put_inner(f, text_or_null(holder, "container"),
+                              text_or_null(holder, "user_unit"), text_or_null(holder, "unit"),
+                              text_or_null(holder, "user"), uid))
                 fputs(get_text(holder, "unit"), f);
 }
 

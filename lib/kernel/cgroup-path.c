@@ -14,19 +14,14 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "kernel/cgroup-path-internal.h"
 #include "kernel/cgroup.h"
 
 /* NAME_MAX; systemd's unit names are no longer either. */
 #define UNIT_NAME_MAX   255u
 #define PROC_CGROUP_MAX (64u * 1024u)
 
-typedef struct Component {
-        const char *name;
-        size_t length;
-} Component;
-
-/* The next component at *p, with a leading "_" taken off. False: no more. */
-static bool next_component(const char **p, Component *ret)
+bool cgroup_path_next(const char **p, Component *ret)
 {
         const char *s = *p + strspn(*p, "/");
         size_t l = strcspn(s, "/");
@@ -43,16 +38,22 @@ static bool next_component(const char **p, Component *ret)
         return true;
 }
 
-static bool component_is(const Component *c, const char *name)
+bool component_is(const Component *c, const char *name)
 {
         return strlen(name) == c->length && memcmp(c->name, name, c->length) == 0;
 }
 
-static bool has_suffix(const Component *c, const char *suffix)
+bool component_has_prefix(const Component *c, const char *prefix)
+{
+        size_t l = strlen(prefix);
+
+        return c->length > l && memcmp(c->name, prefix, l) == 0;
+}
+
+bool component_has_suffix(const Component *c, const char *suffix)
 {
         size_t l = strlen(suffix);
 
-        /* Not the suffix alone. */
         return c->length > l && memcmp(c->name + c->length - l, suffix, l) == 0;
 }
 
@@ -69,19 +70,20 @@ static bool valid_name(const Component *c)
         return true;
 }
 
-static bool is_slice(const Component *c)
+bool component_is_slice(const Component *c)
 {
-        return has_suffix(c, ".slice") && valid_name(c);
+        /* A container that is called web.slice is none. */
+        return component_has_suffix(c, ".slice") && !component_has_prefix(c, "lxc.") &&
+               valid_name(c);
 }
 
-/* A unit of a type that has a cgroup; slices are containers of those. */
-static bool is_unit(const Component *c)
+bool component_is_unit(const Component *c)
 {
         static const char *const suffixes[] = { ".service", ".scope", ".socket", ".mount",
                                                 ".swap" };
 
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++)
-                if (has_suffix(c, suffixes[i]))
+                if (component_has_suffix(c, suffixes[i]))
                         return valid_name(c);
         return false;
 }
@@ -89,16 +91,16 @@ static bool is_unit(const Component *c)
 /* Steps over slices to the unit. False: none there. */
 static bool find_unit(const char **p, Component *ret)
 {
-        while (next_component(p, ret))
-                if (!is_slice(ret))
-                        return is_unit(ret);
+        while (cgroup_path_next(p, ret))
+                if (!component_is_slice(ret))
+                        return component_is_unit(ret);
         return false;
 }
 
-static bool is_user_manager(const Component *c)
+bool component_is_user_manager(const Component *c)
 {
-        return c->length > strlen("user@.service") &&
-               memcmp(c->name, "user@", strlen("user@")) == 0 && has_suffix(c, ".service");
+        return c->length > strlen("user@.service") && component_has_prefix(c, "user@") &&
+               component_has_suffix(c, ".service");
 }
 
 int cgroup_path_unit(const char *path, char **ret_unit, char **ret_user_unit)
@@ -112,7 +114,7 @@ int cgroup_path_unit(const char *path, char **ret_unit, char **ret_user_unit)
         if (!unit)
                 return -ENOMEM;
 
-        if (ret_user_unit && is_user_manager(&c) && find_unit(&path, &user)) {
+        if (ret_user_unit && component_is_user_manager(&c) && find_unit(&path, &user)) {
                 user_unit = strndup(user.name, user.length);
                 if (!user_unit)
                         return -ENOMEM;
@@ -127,15 +129,15 @@ int cgroup_path_unit(const char *path, char **ret_unit, char **ret_user_unit)
 /* logind's scope of a session: "session-1.scope", "session-c2.scope". */
 static bool is_session(const Component *c)
 {
-        return c->length > strlen("session-.scope") &&
-               memcmp(c->name, "session-", strlen("session-")) == 0 && has_suffix(c, ".scope");
+        return c->length > strlen("session-.scope") && component_has_prefix(c, "session-") &&
+               component_has_suffix(c, ".scope");
 }
 
 bool cgroup_path_is_login(const char *path)
 {
         Component c;
 
-        return find_unit(&path, &c) && (is_user_manager(&c) || is_session(&c));
+        return find_unit(&path, &c) && (component_is_user_manager(&c) || is_session(&c));
 }
 
 bool cgroup_path_in_unit(const char *path, const char *unit)
@@ -143,13 +145,13 @@ bool cgroup_path_in_unit(const char *path, const char *unit)
         Component c;
 
         /* Stops at the first unit: a container's nginx.service is not the host's. */
-        while (next_component(&path, &c)) {
-                if (is_slice(&c)) {
+        while (cgroup_path_next(&path, &c)) {
+                if (component_is_slice(&c)) {
                         if (component_is(&c, unit))
                                 return true;
                         continue;
                 }
-                return is_unit(&c) && component_is(&c, unit);
+                return component_is_unit(&c) && component_is(&c, unit);
         }
         return false;
 }

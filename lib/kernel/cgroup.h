@@ -41,6 +41,11 @@ int cgroup_map_id(CgroupMap *m, const char *path, uint64_t *ret);
  * ret_user_unit may be NULL. -ENXIO: no unit there. */
 int cgroup_path_unit(const char *path, char **ret_unit, char **ret_user_unit);
 
+/* The container that the path is of, by the names that docker, podman, CRI-O, containerd, machined and
+ * LXC give their cgroups: an id of 64 hexadecimal digits, or a name, unescaped and printable. Of
+ * nested ones the outermost. malloc'ed. -ENXIO: of none. */
+int cgroup_path_container(const char *path, char **ret);
+
 /* Is it the cgroup of a login session, or of a user's own service manager: of programs that people
  * start by hand? */
 bool cgroup_path_is_login(const char *path);

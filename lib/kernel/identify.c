@@ -333,6 +333,8 @@ static int name_cgroup(Identify *i, uint64_t id, Holder *h, char **ret_path)
                 return -ENOMEM;
         /* Valid unit names: printable. */
         r = cgroup_path_unit(path, &h->unit, &h->user_unit);
+        if (r != -ENOMEM)
+                r = cgroup_path_container(path, &h->container);
         return r == -ENOMEM ? r : 0;
 }
 
@@ -394,7 +396,8 @@ int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
                 if (r < 0)
                         return r;
         }
-        if (socket_uid_known(s)) {
+        /* A container has names of its own for its uids, but for those that users start themselves. */
+        if (socket_uid_known(s) && (!h.container || h.user_unit)) {
                 r = user_name(s->uid, &h.user);
                 if (r == -ENOMEM)
                         return r;

@@ -30,7 +30,7 @@ void holder_done(Holder *h)
         holder_init(h);
 }
 
-int holder_container_length(const char *container)
+static int container_length(const char *container)
 {
         size_t l = strlen(container);
 
@@ -39,16 +39,34 @@ int holder_container_length(const char *container)
         return (int) l;
 }
 
+bool holder_put_inner(FILE *f, const char *container, const char *user_unit, const char *unit,
+                      const char *user, uid_t uid)
+{
+        char manager[32];
+
+        if (container)
+                fprintf(f, "container %.*s", container_length(container), container);
+        else if (user_unit)
+                fputs(user_unit, f);
+        else
+                return false;
+        /* Whose: anybody may call a unit of his own as he likes, and a container, too. */
+        if (!user_unit)
+                return true;
+        (void) snprintf(manager, sizeof(manager), "user@%u.service", (unsigned) uid);
+        if (user && unit && strcmp(unit, manager) == 0)
+                fprintf(f, " of user %s", user);
+        else if (unit)
+                fprintf(f, " of %s", unit);
+        return true;
+}
+
 static void put_name(FILE *f, const Holder *h)
 {
-        if (h->container)
-                fprintf(f, "container %.*s", holder_container_length(h->container), h->container);
-        else if (h->user_unit && h->user)
-                fprintf(f, "%s of user %s", h->user_unit, h->user);
-        else if (h->user_unit && h->unit)
-                fprintf(f, "%s of %s", h->user_unit, h->unit);
+        if (holder_put_inner(f, h->container, h->user_unit, h->unit, h->user, h->socket.uid))
+                return;
         /* The path says more than the unit: which slice, which part. The root cgroup says nothing. */
-        else if (h->cgroup && h->cgroup[0] == '/' && h->cgroup[1])
+        if (h->cgroup && h->cgroup[0] == '/' && h->cgroup[1])
                 fputs(h->cgroup + 1, f);
         else if (h->unit)
                 fputs(h->unit, f);

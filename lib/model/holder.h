@@ -3,7 +3,9 @@
 
 /* HOLDER of the JSON interface: who has a port, as far as it is known. */
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -37,6 +39,9 @@ void holder_done(Holder *h); /* frees the strings, embedded use */
  * messages. The caller frees. */
 char *holder_describe(const Holder *h);
 
-/* What a container is called in a sentence: ids of 64 hex digits are cut to the 12 that docker and
- * podman show. */
-int holder_container_length(const char *container);
+/* The same of what is within a unit: "container web", "container 4f5e6a7b8c9d of user alice" (ids of
+ * 64 hex digits are cut to the 12 that docker and podman show), "foo.service of user@1000.service".
+ * The user is named where the manager is the uid's own. unit, container and user_unit may be NULL;
+ * false: nothing was put, since both of those are. */
+bool holder_put_inner(FILE *f, const char *container, const char *user_unit, const char *unit,
+                      const char *user, uid_t uid);

@@ -14,6 +14,9 @@
 #include "base/file.h"
 #include "kernel/cgroup.h"
 
+#define ID  "4f5e6a7b8c9d0123456789abcdef0123456789abcdef0123456789abcdef0123"
+#define ID2 "0000000000000000000000000000000000000000000000000000000000000001"
+
 static void test_path_unit(void **state)
 {
         static const struct {
@@ -91,6 +94,149 @@ static void test_path_unit(void **state)
         }
 }
 
+static void test_container(void **state)
+{
+        static const struct {
+                const char *path, *container;
+        } table[] = {
+                { "/system.slice/docker-" ID ".scope", ID },
+                { "/system.slice/docker-" ID ".scope/system.slice/nginx.service", ID },
+                { "/docker/" ID, ID },
+                { "/docker/" ID "/init.scope", ID },
+                { "/docker/buildx/" ID, ID },
+                { "/system.slice/docker.service/docker/" ID, ID },
+                { "/machine.slice/libpod-" ID ".scope", ID },
+                { "/machine.slice/libpod-" ID ".scope/container", ID },
+                { "/machine.slice/machine-libpod_pod_" ID2 ".slice/libpod-" ID ".scope", ID },
+                { "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID
+                  ".scope/container",
+                  ID },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/docker-" ID ".scope",
+                  ID },
+                { "/libpod_parent/libpod-" ID, ID },
+                { "/kubepods.slice/kubepods-burstable.slice/"
+                  "kubepods-burstable-pod0a1b2c3d_0000_4444_8888_0123456789ab.slice/"
+                  "cri-containerd-" ID ".scope",
+                  ID },
+                { "/kubepods.slice/kubepods-pod0a1b.slice/crio-" ID ".scope/container", ID },
+                { "/kubepods/besteffort/pod0a1b2c3d-0000-4444-8888-0123456789ab/" ID, ID },
+                { "/system.slice/containerd.service/"
+                  "kubepods-burstable-pod0a1b.slice:cri-containerd:" ID,
+                  ID },
+                { "/ecs/0123/" ID, ID },
+                { "/machine.slice/machine-web.scope/payload/system.slice/nginx.service", "web" },
+                { "/machine.slice/machine-web.scope", "web" },
+                { "/machine.slice/machine-my\\x2dweb.scope/payload", "my-web" },
+                { "/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator", "qemu-1-vm" },
+                { "/machine.slice/systemd-nspawn@web.service/payload/init.scope", "web" },
+                { "/machine.slice/systemd-nspawn@a\\x2db.service/payload", "a-b" },
+                { "/system.slice/system-foo.slice/systemd-nspawn@web.service", "web" },
+                { "/lxc.payload.web/system.slice/nginx.service", "web" },
+                { "/lxc.payload.web.slice/system.slice/nginx.service", "web.slice" },
+                { "/lxc.payload/web/init.scope", "web" },
+                { "/lxc/web/init.scope", "web" },
+                /* Nothing that a terminal obeys, and no end in the middle. */
+                { "/machine.slice/machine-a\\x1bb.scope", "a\\x1bb" },
+                { "/machine.slice/machine-a\\x00b.scope", "a\\x00b" },
+                { "/machine.slice/machine-a\\xzz\\x2.scope", "a\\xzz\\x2" },
+                /* The outermost: what is inside is named by those inside. */
+                { "/system.slice/docker-" ID ".scope/docker/" ID2, ID },
+                { "/machine.slice/machine-web.scope/payload/system.slice/docker-" ID ".scope",
+                  "web" },
+                { "/lxc.payload.web/docker/" ID, "web" },
+                { "/docker/" ID "/lxc.payload.web", ID },
+                /* Whoever runs below a user's manager may use any name there: the text says whose. */
+                { "/user.slice/user-1000.slice/user@1000.service/machine-web.scope", "web" },
+        };
+        static const char *const none[] = {
+                "/",
+                "",
+                "/init.scope",
+                "/system.slice/nginx.service",
+                "/system.slice/docker.service",
+                "/system.slice/docker.service/docker",
+                "/system.slice/docker.socket",
+                "/system.slice/docker-web.scope",
+                "/system.slice/docker-4f5e.scope",
+                "/system.slice/docker" ID ".scope",
+                "/system.slice/docker-0" ID ".scope",
+                "/system.slice/"
+                "docker-4F5E6A7B8C9D0123456789abcdef0123456789abcdef0123456789abcdef0123"
+                ".scope",
+                "/docker",
+                "/docker/web",
+                "/system.slice/run-u12.scope",
+                "/machine.slice/libpod-conmon-" ID ".scope",
+                "/machine.slice/crio-conmon-" ID ".scope",
+                "/machine.slice/machine-.scope",
+                "/machine.slice/machine-web.scope/supervisor",
+                "/machine.slice/systemd-nspawn@web.service/supervisor",
+                "/machine.slice/systemd-nspawn@.service",
+                "/lxc",
+                "/lxc.payload.",
+                "/lxc.monitor.web",
+                "/lxc.monitor/web",
+                "/user.slice/user-1000.slice/session-3.scope",
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/foo.service",
+                "/user.slice/user-1000.slice/user@1000.service/" ID,
+                /* Deeper in a unit of its own that only says so. */
+                "/system.slice/nginx.service/x/docker-" ID ".scope",
+                "/system.slice/nginx.service/docker/x/" ID,
+                "/system.slice/nginx.service/machine-web.scope",
+                "/system.slice/run-1.scope/docker-" ID ".scope",
+                "/user.slice/user-1000.slice/session-3.scope/docker-" ID ".scope",
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/a.service/libpod-" ID
+                ".scope",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char *container = NULL;
+
+                if (cgroup_path_container(table[i].path, &container) < 0)
+                        fail_msg("%s is of no container", table[i].path);
+                assert_string_equal(container, table[i].container);
+                free(container);
+                /* Of none is it the host's unit of that name. */
+                assert_false(cgroup_path_in_unit(table[i].path, "nginx.service"));
+        }
+        for (size_t i = 0; i < ELEMENTSOF(none); i++) {
+                char *container = NULL;
+
+                if (cgroup_path_container(none[i], &container) != -ENXIO)
+                        fail_msg("%s is of '%s'", none[i], container);
+                assert_null(container);
+        }
+}
+
+/* As long as the kernel lets a name be, each byte escaped. */
+static void test_longest(void **state)
+{
+        char path[600] = "/machine.slice/machine-", name[256], *unit = NULL, *container = NULL;
+        size_t n = (255 - strlen("machine-.scope")) / 4;
+
+        for (size_t i = 0; i < n; i++)
+                strcat(path, "\\x2d");
+        strcat(path, "-.scope");
+        assert_int_equal(strlen(path) - strlen("/machine.slice/"), 255);
+        assert_int_equal(cgroup_path_unit(path, &unit, NULL), 0);
+        assert_string_equal(unit, path + strlen("/machine.slice/"));
+        assert_true(cgroup_path_in_unit(path, unit));
+        assert_int_equal(cgroup_path_container(path, &container), 0);
+        memset(name, '-', n + 1);
+        name[n + 1] = 0;
+        assert_string_equal(container, name);
+        free(unit);
+        free(container);
+
+        /* One more is no name that systemd gives. */
+        unit = NULL;
+        (void) strcpy(path, "/system.slice/");
+        memset(path + strlen(path), 'a', 248);
+        (void) strcpy(path + strlen("/system.slice/") + 248, ".service");
+        assert_int_equal(cgroup_path_unit(path, &unit, NULL), -ENXIO);
+        assert_null(unit);
+}
+
 static void test_login(void **state)
 {
         static const char *const yes[] = {
@@ -137,6 +283,24 @@ static void test_in_unit(void **state)
                 { "/payload/nginx.service", "nginx.service", false },
                 { "/user.slice/user-1000.slice/user@1000.service/app.slice/x.service",
                   "user@1000.service", true },
+                /* A container's own nginx.service, with every engine. */
+                { "/system.slice/docker-" ID ".scope/system.slice/nginx.service", "nginx.service",
+                  false },
+                { "/system.slice/docker-x.scope/system.slice/nginx.service", "nginx.service",
+                  false },
+                { "/docker/" ID "/system.slice/nginx.service", "nginx.service", false },
+                { "/lxc/web/system.slice/nginx.service", "nginx.service", false },
+                { "/lxc.payload.web/system.slice/nginx.service", "nginx.service", false },
+                { "/lxc.payload.web.slice/system.slice/nginx.service", "nginx.service", false },
+                { "/machine.slice/systemd-nspawn@w.service/payload/system.slice/nginx.service",
+                  "nginx.service", false },
+                { "/kubepods.slice/kubepods-pod1.slice/cri-containerd-" ID
+                  ".scope/system.slice/nginx.service",
+                  "nginx.service", false },
+                { "/kubepods/besteffort/pod1/" ID "/system.slice/nginx.service", "nginx.service",
+                  false },
+                { "/user.slice/user-1000.slice/session-1.scope/nginx.service", "nginx.service",
+                  false },
                 { "/web.slice/a.service", "web.slice", true },
                 { "/web.slice/web-b.slice", "web-b.slice", true },
                 { "/a.service/web.slice", "web.slice", false },
@@ -332,6 +496,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_path_unit),
+                cmocka_unit_test(test_container),
+                cmocka_unit_test(test_longest),
                 cmocka_unit_test(test_login),
                 cmocka_unit_test(test_in_unit),
                 cmocka_unit_test(test_parse_proc),
