@@ -97,20 +97,29 @@ static int hex_digit(char c)
         return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Undoes "\xNN", in place. What would be no character of a name stays as it is. */
+/* The character of "\xNN"; 0: it is no escape, or of none that a name has. */
+static char escaped(const char *s)
+{
+        int high, low;
+        char c;
+
+        if (s[0] != '\\' || s[1] != 'x' || (high = hex_digit(s[2])) < 0 ||
+            (low = hex_digit(s[3])) < 0)
+                return 0;
+        c = (char) (high << 4 | low);
+        return c == '/' ? 0 : c;
+}
+
+/* In place. */
 static void unescape(char *s)
 {
         char *o = s;
 
         while (*s) {
-                int high, low;
+                char c = escaped(s);
 
-                if (s[0] == '\\' && s[1] == 'x' && (high = hex_digit(s[2])) >= 0 &&
-                    (low = hex_digit(s[3])) >= 0 && (high > 0 || low > 0)) {
-                        *o++ = (char) (high << 4 | low);
-                        s += 4;
-                } else
-                        *o++ = *s++;
+                *o++ = c ? c : *s;
+                s += c ? 4 : 1;
         }
         *o = 0;
 }

@@ -138,6 +138,7 @@ static void test_container(void **state)
                 /* Nothing that a terminal obeys, and no end in the middle. */
                 { "/machine.slice/machine-a\\x1bb.scope", "a\\x1bb" },
                 { "/machine.slice/machine-a\\x00b.scope", "a\\x00b" },
+                { "/machine.slice/machine-a\\x2fb.scope", "a\\x2fb" },
                 { "/machine.slice/machine-a\\xzz\\x2.scope", "a\\xzz\\x2" },
                 /* The outermost: what is inside is named by those inside. */
                 { "/system.slice/docker-" ID ".scope/docker/" ID2, ID },
