@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 /* How many bytes the UTF-8 character at p has, as RFC 3629 (no overlong forms, no surrogates, at
  * most U+10FFFF); 0: none. The terminating NUL is no continuation byte, so this never reads past
  * it. */
@@ -45,20 +47,24 @@ static size_t character(const unsigned char *p)
         return n;
 }
 
-char *printable(const char *s)
+char *printable_cut(const char *s, size_t max)
 {
         static const char hex[] = "0123456789abcdef";
         const unsigned char *p = (const unsigned char *) s;
         char *buf, *o;
 
-        buf = malloc(strlen(s) * 4 + 1);
+        max = MIN_OF(max, strlen(s) * 4);
+        buf = malloc(max + 1);
         if (!buf)
                 return NULL;
         o = buf;
         while (*p) {
                 size_t n = character(p);
+                bool escaped = n == 0 || *p < 0x20 || *p == 0x7f;
 
-                if (n == 0 || *p < 0x20 || *p == 0x7f) {
+                if ((size_t) (o - buf) + (escaped ? 4 : n) > max)
+                        break;
+                if (escaped) {
                         *o++ = '\\';
                         *o++ = 'x';
                         *o++ = hex[*p >> 4];
@@ -72,4 +78,9 @@ char *printable(const char *s)
         }
         *o = 0;
         return buf;
+}
+
+char *printable(const char *s)
+{
+        return printable_cut(s, SIZE_MAX);
 }

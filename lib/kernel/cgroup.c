@@ -22,6 +22,7 @@
 
 #include "base/file.h"
 #include "base/grow.h"
+#include "kernel/cgroup-memory.h"
 
 #ifndef CGROUP2_SUPER_MAGIC
 #define CGROUP2_SUPER_MAGIC 0x63677270
@@ -54,6 +55,7 @@ struct CgroupMap {
         uint64_t misses[MISSES]; /* ids that are nowhere, at id % MISSES */
         uint64_t next_walk_nsec;
         unsigned walks;
+        CgroupMemory memory;
 };
 
 static void entries_clear(Entry *entries, size_t n)
@@ -68,6 +70,7 @@ CgroupMap *cgroup_map_free(CgroupMap *m)
                 return NULL;
         entries_clear(m->entries, m->n_entries);
         free(m->entries);
+        cgroup_memory_done(&m->memory);
         free(m->root);
         if (m->root_fd >= 0)
                 close(m->root_fd);
@@ -305,6 +308,9 @@ static int walk(CgroupMap *m)
                 return r;
         }
         qsort(entries, n, sizeof(entries[0]), compare_entries);
+        for (size_t i = 0; i < m->n_entries; i++)
+                if (!bsearch(m->entries + i, entries, n, sizeof(entries[0]), compare_entries))
+                        cgroup_memory_put(&m->memory, m->entries[i].id, m->entries[i].path);
         entries_clear(m->entries, m->n_entries);
         free(m->entries);
         m->entries = entries;
@@ -359,7 +365,7 @@ static int find_by_walk(CgroupMap *m, uint64_t id, const char **ret)
         return 0;
 }
 
-int cgroup_map_path(CgroupMap *m, uint64_t id, const char **ret)
+static int find_path(CgroupMap *m, uint64_t id, const char **ret)
 {
         if (!m->root)
                 return -ENODATA;
@@ -382,4 +388,21 @@ int cgroup_map_path(CgroupMap *m, uint64_t id, const char **ret)
                 m->by_handle = false;
         }
         return find_by_walk(m, id, ret);
+}
+
+int cgroup_map_path(CgroupMap *m, uint64_t id, const char **ret)
+{
+        int r;
+
+        r = find_path(m, id, ret);
+        if (r >= 0)
+                cgroup_memory_put(&m->memory, id, *ret);
+        return r;
+}
+
+const char *cgroup_map_former_path(const CgroupMap *m, uint64_t id)
+{
+        const Entry *e = find_entry(m, id);
+
+        return e ? e->path : cgroup_memory_get(&m->memory, id);
 }

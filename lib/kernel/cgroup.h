@@ -30,6 +30,11 @@ const char *cgroup_map_root(const CgroupMap *m);
  * gone, or not looked for so soon after the last walk. */
 int cgroup_map_path(CgroupMap *m, uint64_t id, const char **ret);
 
+/* The path that the id had when it was last seen, for those that cgroup_map_path() does not find any
+ * more: of what was asked for or walked over before. Not proof of anything: the directory has gone,
+ * and another may bear its name. NULL: never seen. Valid until the next call. */
+const char *cgroup_map_former_path(const CgroupMap *m, uint64_t id);
+
 /* How many walks there were. */
 unsigned cgroup_map_walks(const CgroupMap *m);
 

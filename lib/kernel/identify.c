@@ -7,7 +7,7 @@
  * listened for it. A unit is known here under each of its names: the cgroup bears the canonical
  * one, the configuration may say an alias. */
 
-#include "kernel/identify.h"
+#include "kernel/identify-internal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,48 +16,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/grow.h"
-#include "base/printable.h"
-#include "kernel/owner.h"
-#include "kernel/process-facts.h"
 #include "kernel/runtime.h"
 #include "kernel/unit-sockets.h"
-#include "kernel/user-names.h"
 #include "model/unit-name.h"
 
 /* portreserve-exec clients of one reservation. */
 #define CLIENTS_MAX 256u
-
-#define MEMOS 1024u
-
-/* Looking through every process's fds is slow on a big machine, and strangers decide how often it
- * is wanted: no more than this in a second, what is left stays unnamed. */
-#define SEARCH_BUDGET_USEC (100 * USEC_PER_MSEC)
-
-typedef enum Relation {
-        RELATION_UNKNOWN,
-        RELATION_NONE,
-        RELATION_OWNER,
-        RELATION_GENERATED, /* of the .socket unit that we generated */
-} Relation;
-
-/* What was found for a cgroup: it stays true, since ids are never used twice and cgroups are never
- * renamed. */
-typedef struct Memo {
-        const Owner *owner;
-        uint64_t cgroup;
-        Relation relation;
-} Memo;
-
-struct Identify {
-        CgroupMap *map;
-        Owner **owners; /* by reservation name */
-        size_t n_owners, n_owners_allocated;
-        Memo memos[MEMOS];
-        uint64_t search_second, searched_usec;
-};
 
 int identify_new(Identify **ret)
 {
@@ -318,91 +284,4 @@ void identify_observe(Identify *i, const Reservation *r, Observation *o)
                 o->owner = relation == RELATION_NONE ? TRI_NO : TRI_UNKNOWN;
         else
                 o->owner = uid_known ? TRI_NO : TRI_UNKNOWN;
-}
-
-static int name_cgroup(Identify *i, uint64_t id, Holder *h, char **ret_path)
-{
-        const char *path;
-        int r;
-
-        if (cgroup_map_path(i->map, id, &path) < 0)
-                return 0;
-        h->cgroup = printable(path);
-        *ret_path = strdup(path);
-        if (!h->cgroup || !*ret_path)
-                return -ENOMEM;
-        /* Valid unit names: printable. */
-        r = cgroup_path_unit(path, &h->unit, &h->user_unit);
-        if (r != -ENOMEM)
-                r = cgroup_path_container(path, &h->container);
-        return r == -ENOMEM ? r : 0;
-}
-
-/* True: there is budget left for a search in this second. */
-static bool may_search(Identify *i, uint64_t now)
-{
-        if (now / USEC_PER_SEC != i->search_second) {
-                i->search_second = now / USEC_PER_SEC;
-                i->searched_usec = 0;
-        }
-        return i->searched_usec < SEARCH_BUDGET_USEC;
-}
-
-static int name_process(Identify *i, const char *cgroup, uint32_t inode, Holder *h)
-{
-        uint64_t begin = now_usec(CLOCK_MONOTONIC);
-        _cleanup_(process_facts_done) ProcessFacts facts = {};
-        char directory[PATH_MAX];
-        int r;
-
-        if (!may_search(i, begin))
-                return 0;
-        /* The root cgroup's list is no shorter than /proc. */
-        if (!cgroup || !cgroup[1] ||
-            path_join(directory, sizeof(directory), cgroup_map_root(i->map), cgroup + 1) < 0)
-                cgroup = NULL;
-
-        r = process_facts_find(cgroup ? directory : NULL, inode, 0, &facts);
-        i->searched_usec += now_usec(CLOCK_MONOTONIC) - begin;
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0) /* Not to be known here: that is what "missing" says. */
-                return 0;
-        h->pid = facts.pid;
-        h->exe = TAKE_PTR(facts.exe);
-        h->command = TAKE_PTR(facts.command);
-        h->started_usec = facts.started_usec;
-        return 0;
-}
-
-int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
-{
-        _cleanup_(holder_done) Holder h;
-        _cleanup_(freep) char *cgroup = NULL;
-        int r;
-
-        holder_init(&h);
-        h.kind = kind;
-        h.socket = *s;
-        h.since_usec = now_usec(CLOCK_REALTIME);
-
-        if (s->cgroup != 0) {
-                r = name_cgroup(i, s->cgroup, &h, &cgroup);
-                if (r < 0)
-                        return r;
-        }
-        if (s->inode != 0) {
-                r = name_process(i, cgroup, s->inode, &h);
-                if (r < 0)
-                        return r;
-        }
-        /* A container has names of its own for its uids, but for those that users start themselves. */
-        if (socket_uid_known(s) && (!h.container || h.user_unit)) {
-                r = user_name(s->uid, &h.user);
-                if (r == -ENOMEM)
-                        return r;
-        }
-        *ret = h;
-        holder_init(&h);
-        return 0;
 }

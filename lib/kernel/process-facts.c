@@ -12,11 +12,15 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/printable.h"
+#include "kernel/cgroup.h"
 #include "kernel/process.h"
 #include "model/holder.h"
 #include "model/reservation.h"
 
 #define PROC_FILE_MAX (64u * 1024u)
+
+#define EXECS_MAX    3u
+#define SEARCHES_MAX 3u
 
 /* proc_pid_stat(5): starttime is the 22nd field, the 20th behind the name, which is in parentheses
  * and may hold anything. */
@@ -123,24 +127,11 @@ static int read_exe(int process, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-/* Of a text that is UTF-8, at most so many bytes. */
-static void cut(char *text, size_t max)
-{
-        size_t l = strlen(text);
-
-        if (l <= max)
-                return;
-        for (l = max; l > 0 && (text[l] & 0xc0) == 0x80;)
-                l--;
-        text[l] = 0;
-}
-
 static int read_command(int process, char **ret)
 {
         /* A character that is cut in two at the end is beyond what is kept. */
         char text[HOLDER_COMMAND_MAX + 4];
         _cleanup_(closep) int fd = -1;
-        char *command;
         ssize_t n;
 
         fd = process_open_file(process, "cmdline", 0);
@@ -157,11 +148,44 @@ static int read_command(int process, char **ret)
                 if (text[i] == 0)
                         text[i] = ' ';
         text[n] = 0;
-        command = printable(text);
-        if (!command)
-                return -ENOMEM;
-        cut(command, HOLDER_COMMAND_MAX);
-        *ret = command;
+        *ret = printable_cut(text, HOLDER_COMMAND_MAX);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int read_cgroup(int process, char **ret)
+{
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        r = read_file(process, "cgroup", &text);
+        return r < 0 ? r : cgroup_parse_proc(text, ret);
+}
+
+/* Both of one program: a process that runs another meanwhile (execve(2)) is asked again. One that
+ * does nothing else has no command line. */
+static int read_program(int process, ProcessFacts *f)
+{
+        for (unsigned i = 0; i < EXECS_MAX; i++) {
+                _cleanup_(freep) char *after = NULL;
+                int r;
+
+                free(f->exe);
+                free(f->command);
+                f->exe = f->command = NULL;
+                r = read_exe(process, &f->exe);
+                if (r == -ENOMEM)
+                        return r;
+                r = read_command(process, &f->command);
+                if (r == -ENOMEM)
+                        return r;
+                r = read_exe(process, &after);
+                if (r == -ENOMEM)
+                        return r;
+                if (!f->exe == !after && (!after || strcmp(f->exe, after) == 0))
+                        return 0;
+        }
+        free(f->command);
+        f->command = NULL;
         return 0;
 }
 
@@ -173,20 +197,19 @@ static int read_facts(int process, ProcessFacts *f)
         r = read_started(process, &f->started_usec);
         if (r == -ENOMEM)
                 return r;
-        r = read_exe(process, &f->exe);
+        r = read_program(process, f);
         if (r == -ENOMEM)
                 return r;
-        r = read_command(process, &f->command);
+        r = read_cgroup(process, &f->cgroup);
         if (r == -ENOMEM)
                 return r;
         (void) read_uid(process, &f->uid);
         return 0;
 }
 
-int process_facts_find(const char *cgroup_path, uint32_t inode, uint64_t deadline,
-                       ProcessFacts *ret)
+static int find_once(const char *cgroup_path, uint32_t inode, uint64_t deadline, ProcessFacts *ret)
 {
-        _cleanup_(process_facts_done) ProcessFacts f = { .uid = UID_INVALID };
+        _cleanup_(process_facts_done) ProcessFacts f = { .number = -1, .uid = UID_INVALID };
         _cleanup_(closep) int process = -1;
         int r;
 
@@ -200,6 +223,8 @@ int process_facts_find(const char *cgroup_path, uint32_t inode, uint64_t deadlin
         /* Its pid may have been another's when it was found; what was read is of who has the socket
          * now. */
         r = process_search_fds(process, inode, deadline, &f.number);
+        if (r == 0)
+                r = process_search_threads(process, f.pid, inode, deadline);
         if (r <= 0)
                 return r == 0 || r == -ENOENT ? -ESRCH : r;
         *ret = f;
@@ -207,9 +232,21 @@ int process_facts_find(const char *cgroup_path, uint32_t inode, uint64_t deadlin
         return 0;
 }
 
+int process_facts_find(const char *cgroup_path, uint32_t inode, uint64_t deadline,
+                       ProcessFacts *ret)
+{
+        int r = -ESRCH;
+
+        /* Who passes a socket on and ends, as servers that restart themselves do, leaves another. */
+        for (unsigned i = 0; r == -ESRCH && i < SEARCHES_MAX; i++)
+                r = find_once(cgroup_path, inode, deadline, ret);
+        return r;
+}
+
 void process_facts_done(ProcessFacts *f)
 {
         free(f->exe);
         free(f->command);
+        free(f->cgroup);
         *f = (ProcessFacts){};
 }

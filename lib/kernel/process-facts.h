@@ -9,12 +9,13 @@
 
 typedef struct ProcessFacts {
         pid_t pid;
-        int number;            /* of its fd of the socket */
+        int number;            /* of its fd of the socket; -1: of another thread's */
         uid_t uid;             /* effective; UID_INVALID: not known */
         uint64_t started_usec; /* CLOCK_REALTIME; 0: not known */
         char *exe;             /* "/usr/bin/foo (deleted)"; NULL: not known */
         char *command; /* arguments with blanks between, at most HOLDER_COMMAND_MAX bytes; NULL: it has
                           none, or not known. Both are printable. */
+        char *cgroup; /* v2 path, as it is; NULL: not known */
 } ProcessFacts;
 
 /* The process that has the socket, as process_find_inode() finds it, and what of the rest may be read.

@@ -9,11 +9,11 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/parse.h"
 #include "kernel/process.h"
 
 #define CGROUP_PROCS_MAX (4u * 1024u * 1024u)
@@ -25,7 +25,12 @@ typedef struct Search {
         uint64_t deadline; /* CLOCK_MONOTONIC; 0: none */
         pid_t lowest;      /* of those that have it; 0: none yet */
         bool denied;       /* some could not be read */
+        bool cgroup_seen;  /* the processes of the cgroup were listed */
+        bool threads;      /* look at each thread's own fds, too */
 } Search;
+
+/* The inode number of the first pid namespace (include/linux/proc_ns.h: PROC_PID_INIT_INO). */
+#define PID_NAMESPACE_FIRST 0xeffffffcu
 
 static bool is_late(const Search *s)
 {
@@ -44,6 +49,8 @@ static int consider(Search *s, pid_t pid)
                 return -ETIMEDOUT;
         process = process_open(pid);
         r = process < 0 ? process : process_search_fds(process, s->inode, s->deadline, NULL);
+        if (r == 0 && s->threads)
+                r = process_search_threads(process, pid, s->inode, s->deadline);
         if (r == 1)
                 s->lowest = pid;
         else if (r == -EACCES)
@@ -55,16 +62,6 @@ static int consider(Search *s, pid_t pid)
         } else if (r < 0)
                 return r;
         return 0;
-}
-
-static bool parse_pid(const char *s, pid_t *ret)
-{
-        uint64_t v;
-
-        if (parse_uint(s, 1, INT_MAX, &v) < 0)
-                return false;
-        *ret = (pid_t) v;
-        return true;
 }
 
 static int search_procs(Search *s, int cgroup)
@@ -82,13 +79,16 @@ static int search_procs(Search *s, int cgroup)
                 return r;
         if (r < 0) /* Gone, or threaded: the search through all is still to come. */
                 return 0;
+        s->cgroup_seen = true;
         p = text;
         while ((line = strsep(&p, "\n"))) {
                 pid_t pid;
 
-                /* "0": of a pid namespace that we do not see. */
-                if (!parse_pid(line, &pid))
+                if (!process_parse_pid(line, &pid)) {
+                        /* "0": of a pid namespace that we do not see. */
+                        s->denied = s->denied || line[0];
                         continue;
+                }
                 r = consider(s, pid);
                 if (r < 0)
                         return r;
@@ -133,13 +133,24 @@ static int search_all(Search *s)
         while ((d = readdir(dir))) {
                 pid_t pid;
 
-                if (!parse_pid(d->d_name, &pid))
+                if (!process_parse_pid(d->d_name, &pid))
                         continue;
                 r = consider(s, pid);
                 if (r < 0)
                         return r;
         }
         return 0;
+}
+
+/* Are there no processes but those of our /proc? In another pid namespace than the first only what is
+ * known of the socket's cgroup says so: a pod's containers share a network, and do not see each
+ * other. */
+static bool sees_all(const Search *s)
+{
+        struct stat st;
+
+        return s->cgroup_seen ||
+               (stat("/proc/self/ns/pid", &st) >= 0 && st.st_ino == PID_NAMESPACE_FIRST);
 }
 
 int process_find_inode(const char *cgroup_path, uint32_t inode, uint64_t deadline, pid_t *ret)
@@ -153,10 +164,15 @@ int process_find_inode(const char *cgroup_path, uint32_t inode, uint64_t deadlin
                 r = search_cgroup(&s, AT_FDCWD, cgroup_path, 0);
         if (r >= 0 && s.lowest == 0)
                 r = search_all(&s);
+        /* It may have gone from one process to another behind our back. */
+        if (r >= 0 && s.lowest == 0 && !s.denied) {
+                s.threads = true;
+                r = search_all(&s);
+        }
         if (s.lowest == 0) {
                 if (r < 0)
                         return r;
-                return s.denied ? -EACCES : -ENOENT;
+                return s.denied || !sees_all(&s) ? -EACCES : -ENOENT;
         }
         *ret = s.lowest;
         return 0;

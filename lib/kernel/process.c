@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -95,6 +96,57 @@ int process_search_fds(int process, uint32_t inode, uint64_t deadline, int *ret_
                 }
         }
         return 0;
+}
+
+bool process_parse_pid(const char *s, pid_t *ret)
+{
+        uint64_t v;
+
+        if (parse_uint(s, 1, INT_MAX, &v) < 0)
+                return false;
+        *ret = (pid_t) v;
+        return true;
+}
+
+/* Have the two threads one table of fds? 1, 0; negative: cannot be told. */
+static int shares_fds(pid_t a, pid_t b)
+{
+        long r = syscall(SYS_kcmp, a, b, KCMP_FILES, 0L, 0L);
+
+        return r < 0 ? -errno : r == 0;
+}
+
+/* Looks into a table once where threads share it, as nearly all do. */
+int process_search_threads(int process, pid_t pid, uint32_t inode, uint64_t deadline)
+{
+        _cleanup_(closedirp) DIR *dir = NULL;
+        pid_t last = pid, thread;
+        struct dirent *d;
+        int fd, r = 0;
+
+        fd = process_open_file(process, "task", O_DIRECTORY);
+        if (fd < 0)
+                return fd;
+        dir = fdopendir(fd);
+        if (!dir) {
+                close(fd);
+                return -ENOMEM;
+        }
+        while (r == 0 && (d = readdir(dir))) {
+                _cleanup_(closep) int task = -1;
+
+                if (!process_parse_pid(d->d_name, &thread) || thread == pid ||
+                    shares_fds(last, thread) == 1)
+                        continue;
+                if (deadline > 0 && now_usec(CLOCK_MONOTONIC) > deadline)
+                        return -ETIMEDOUT;
+                task = process_open_file(fd, d->d_name, O_PATH | O_DIRECTORY);
+                r = task < 0 ? task : process_search_fds(task, inode, deadline, NULL);
+                if (r == -ENOENT)
+                        r = 0;
+                last = thread;
+        }
+        return r;
 }
 
 int process_has_inode(pid_t pid, uint32_t inode)

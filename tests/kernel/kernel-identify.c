@@ -528,10 +528,26 @@ static void test_holder(void **state)
         end_child(&c);
         remove_cgroup("thief.service");
         assert_int_equal(identify_holder(i, &c.socket, KIND_SQUATTER, &h), 0);
+        assert_null(h.exe);
+        assert_null(h.command);
+        assert_int_equal(h.pid, 0);
+        assert_int_equal(h.started_usec, 0);
+        assert_false(h.no_process);
+        /* Where it was made is remembered, and no more than that. */
+        assert_false(h.certain);
+        assert_string_equal(h.unit, "thief.service");
+        free(text);
+        text = holder_describe(&h);
+        (void) snprintf(want, sizeof(want), "probably %s", c.path + 1);
+        assert_string_equal(text, want);
+        holder_done(&h);
+        /* By who has never seen it, it is not named at all. */
+        identify_free(i);
+        assert_int_equal(identify_new(&i), 0);
+        assert_int_equal(identify_holder(i, &c.socket, KIND_SQUATTER, &h), 0);
         assert_null(h.unit);
         assert_null(h.cgroup);
-        assert_null(h.exe);
-        assert_int_equal(h.pid, 0);
+        assert_true(h.certain);
         holder_done(&h);
 }
 

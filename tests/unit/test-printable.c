@@ -48,6 +48,37 @@ static void test_table(void **state)
         }
 }
 
+/* Whole characters, whole escapes. */
+static void test_cut(void **state)
+{
+        static const struct {
+                const char *in;
+                size_t max;
+                const char *out;
+        } table[] = {
+                { "abc", 3, "abc" },
+                { "abc", 2, "ab" },
+                { "abc", 0, "" },
+                { "a\x1b", 5, "a\\x1b" },
+                { "a\x1b", 4, "a" },
+                { "a\xe2\x82\xac", 4, "a\xe2\x82\xac" },
+                { "a\xe2\x82\xac", 3, "a" },
+                /* Nothing behind the cut, though it would fit. */
+                { "a\x1b"
+                  "b",
+                  2, "a" },
+                { "", 7, "" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char *s = printable_cut(table[i].in, table[i].max);
+
+                assert_non_null(s);
+                assert_string_equal(s, table[i].out);
+                free(s);
+        }
+}
+
 static void test_every_pair(void **state)
 {
         for (unsigned a = 1; a < 256; a++)
@@ -68,6 +99,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_table),
+                cmocka_unit_test(test_cut),
                 cmocka_unit_test(test_every_pair),
         };
 

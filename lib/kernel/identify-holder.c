@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The name of who has a socket, from three sources:
+ *
+ *  - the socket's cgroup id. It says who made the socket, and is exact while that cgroup is there.
+ *  - the process that has its inode open, with that process's cgroup: exact, for those who may look.
+ *  - the path that a cgroup had which is there no more: only probably right.
+ *
+ * A name that contradicts itself in the meantime (a pid given to another, a directory made anew) is
+ * left out. */
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/printable.h"
+#include "kernel/identify-internal.h"
+#include "kernel/process-facts.h"
+#include "kernel/sock-diag.h"
+#include "kernel/user-names.h"
+
+/* Looking through every process's fds is slow on a big machine, and strangers decide how often it
+ * is wanted: no more than this in a second, what is left stays unnamed. */
+#define SEARCH_BUDGET_USEC (100 * USEC_PER_MSEC)
+
+/* Takes a path apart. */
+static int name_path(const char *path, Holder *h)
+{
+        int r;
+
+        h->cgroup = printable(path);
+        if (!h->cgroup)
+                return -ENOMEM;
+        /* Valid unit names: printable. */
+        r = cgroup_path_unit(path, &h->unit, &h->user_unit);
+        if (r != -ENOMEM)
+                r = cgroup_path_container(path, &h->container);
+        return r == -ENOMEM ? r : 0;
+}
+
+/* How long a search may take now; 0: there is no budget left in this second. */
+static uint64_t may_search(Identify *i, uint64_t now)
+{
+        if (now / USEC_PER_SEC != i->search_second) {
+                i->search_second = now / USEC_PER_SEC;
+                i->searched_usec = 0;
+        }
+        return SEARCH_BUDGET_USEC - MIN_OF(i->searched_usec, SEARCH_BUDGET_USEC);
+}
+
+/* As process_facts_find(); -ETIMEDOUT, too, where not even begun. */
+static int find_process(Identify *i, const char *cgroup, uint32_t inode, ProcessFacts *ret)
+{
+        uint64_t begin = now_usec(CLOCK_MONOTONIC), budget = may_search(i, begin);
+        char directory[PATH_MAX];
+        int r;
+
+        if (budget == 0)
+                return -ETIMEDOUT;
+        /* The root cgroup's list is no shorter than /proc. */
+        if (!cgroup || !cgroup[1] ||
+            path_join(directory, sizeof(directory), cgroup_map_root(i->map), cgroup + 1) < 0)
+                cgroup = NULL;
+
+        r = process_facts_find(cgroup ? directory : NULL, inode, begin + budget, ret);
+        i->searched_usec += now_usec(CLOCK_MONOTONIC) - begin;
+        return r;
+}
+
+static int on_row(const Socket *s, void *userdata)
+{
+        const Socket **searched = userdata;
+
+        if (*searched && s->cookie == (*searched)->cookie && s->inode == (*searched)->inode)
+                *searched = NULL;
+        return 0;
+}
+
+/* Is the socket still there, and with that inode? */
+static bool is_there(const Socket *s)
+{
+        _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
+        _cleanup_(sock_diag_freep) SockDiag *diag = NULL;
+        bool listener = s->protocol == IPPROTO_TCP &&
+                        (s->state == SOCKET_LISTEN || s->state == SOCKET_CLOSE);
+        const Socket *searched = s;
+        PortSet ports = {};
+
+        if (s->cookie == 0)
+                return false;
+        portset_add(&ports, s->local_port);
+        return diag_filter_new(&ports, false, &filter) >= 0 && sock_diag_new(&diag) >= 0 &&
+               sock_diag_dump(diag, s->protocol, listener ? SOCK_DIAG_LISTENERS : SOCK_DIAG_ALL,
+                              filter, on_row, &searched) >= 0 &&
+               !searched;
+}
+
+static int name_process(Identify *i, const char *cgroup, const Socket *s, Holder *h)
+{
+        _cleanup_(process_facts_done) ProcessFacts facts = {};
+        int r;
+
+        r = find_process(i, cgroup, s->inode, &facts);
+        if (r == -ENOMEM)
+                return r;
+        if (r == -ENOENT)
+                /* Not where it has been closed while all were searched. */
+                h->no_process = is_there(s);
+        if (r < 0) /* Not to be known here: that is what "missing" says. */
+                return 0;
+        h->pid = facts.pid;
+        h->exe = TAKE_PTR(facts.exe);
+        h->command = TAKE_PTR(facts.command);
+        h->started_usec = facts.started_usec;
+
+        /* The cgroup that it was made in has gone: where who has it is now. */
+        return h->cgroup || !facts.cgroup ? 0 : name_path(facts.cgroup, h);
+}
+
+/* Who probably made it: the cgroup has gone. */
+static int name_former(Identify *i, uint64_t cgroup, Holder *h)
+{
+        const char *path = cgroup_map_former_path(i->map, cgroup);
+
+        if (!path)
+                return 0;
+        h->certain = false;
+        return name_path(path, h);
+}
+
+/* A container has names of its own for its uids, but for those that users start themselves. */
+static int name_user(Holder *h)
+{
+        int r;
+
+        if (!socket_uid_known(&h->socket) || (h->container && !h->user_unit))
+                return 0;
+        r = user_name(h->socket.uid, &h->user);
+        return r == -ENOMEM ? r : 0;
+}
+
+static int name_all(Identify *i, const Socket *s, Holder *h)
+{
+        _cleanup_(freep) char *cgroup = NULL;
+        const char *path;
+        int r = 0;
+
+        if (s->cgroup != 0 && cgroup_map_path(i->map, s->cgroup, &path) >= 0) {
+                cgroup = strdup(path);
+                r = cgroup ? name_path(cgroup, h) : -ENOMEM;
+        }
+        if (r >= 0 && s->inode != 0)
+                r = name_process(i, cgroup, s, h);
+        if (r >= 0 && s->cgroup != 0 && !h->cgroup)
+                r = name_former(i, s->cgroup, h);
+        return r < 0 ? r : name_user(h);
+}
+
+int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
+{
+        _cleanup_(holder_done) Holder h;
+        int r;
+
+        holder_init(&h);
+        h.kind = kind;
+        h.socket = *s;
+        h.since_usec = now_usec(CLOCK_REALTIME);
+        r = name_all(i, s, &h);
+        if (r < 0)
+                return r;
+        *ret = h;
+        holder_init(&h);
+        return 0;
+}
