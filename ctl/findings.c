@@ -116,7 +116,7 @@ static Kind judge(const Judge *j, Observation *o, WouldBind *ret_bind)
         const Reservation *r;
         const Endpoint *e;
         unsigned iterator = 0;
-        bool declared = false;
+        bool declared = false, certain;
         Kind k;
 
         while (config_lookup(j->config, s->protocol, s->local_port, &iterator, &r, &e)) {
@@ -124,7 +124,7 @@ static Kind judge(const Judge *j, Observation *o, WouldBind *ret_bind)
                 identify_observe(j->identify, r, o);
                 k = policy_judge(r, e, o);
                 if (k != KIND_NONE) {
-                        *ret_bind = policy_would_bind(e, k, s);
+                        *ret_bind = bind_rules_would_bind(e, k, s, &certain);
                         return k;
                 }
         }
@@ -132,7 +132,7 @@ static Kind judge(const Judge *j, Observation *o, WouldBind *ret_bind)
         o->pid1_listener = false;
         k = policy_judge(&nobody, &j->anywhere, o);
         /* At an address that meets no declared one it is in nobody's way. */
-        *ret_bind = declared ? WOULD_BIND_YES : policy_would_bind(&j->anywhere, k, s);
+        *ret_bind = declared ? WOULD_BIND_YES : bind_rules_would_bind(&j->anywhere, k, s, &certain);
         return k;
 }
 

@@ -10,8 +10,8 @@
 
 #include "ctl/ctl.h"
 #include "ctl/look.h"
+#include "model/bind-rules.h"
 #include "model/config.h"
-#include "model/policy.h"
 
 typedef struct Findings {
         uint16_t port;

@@ -57,7 +57,7 @@ static bool socket_is_remains(const Socket *s)
         }
 }
 
-static bool endpoint_concerns(const Endpoint *e, const Socket *s)
+bool endpoint_concerns(const Endpoint *e, const Socket *s)
 {
         return e->protocol == s->protocol && endpoint_has_port(e, s->local_port) &&
                endpoint_meets_address(e, &s->local, s->v6only);
@@ -90,34 +90,4 @@ Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o)
         if (o->owner == TRI_UNKNOWN)
                 return r->socket_unit && !r->socket_failed ? KIND_OWNER : KIND_UNKNOWN;
         return KIND_SQUATTER;
-}
-
-const char *would_bind_to_string(WouldBind w)
-{
-        switch (w) {
-        case WOULD_BIND_YES:
-                return "yes";
-        case WOULD_BIND_WITH_REUSEADDR:
-                return "with-reuseaddr";
-        default:
-                return "no";
-        }
-}
-
-WouldBind policy_would_bind(const Endpoint *e, Kind kind, const Socket *s)
-{
-        if (kind == KIND_NONE || !endpoint_concerns(e, s))
-                return WOULD_BIND_YES;
-        /* SO_REUSEADDR on both sides never lets two TCP listeners be. */
-        if (s->protocol == IPPROTO_TCP && s->state == SOCKET_LISTEN)
-                return WOULD_BIND_NO;
-        switch (kind) {
-        case KIND_HOLD:
-        case KIND_LISTENER:
-        case KIND_OWNER:
-        case KIND_ACCEPTED:
-                return WOULD_BIND_WITH_REUSEADDR;
-        default:
-                return WOULD_BIND_NO;
-        }
 }

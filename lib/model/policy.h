@@ -34,16 +34,5 @@ bool kind_is_collision(Kind k);
  * squatter, unless the socket is connected and never listened, then ephemeral. */
 Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o);
 
-/* Would a bind by the owner succeed beside these sockets? */
-typedef enum WouldBind {
-        WOULD_BIND_YES,
-        WOULD_BIND_WITH_REUSEADDR, /* only if the owner sets SO_REUSEADDR */
-        WOULD_BIND_NO,
-} WouldBind;
-
-const char *would_bind_to_string(WouldBind w); /* "yes", "with-reuseaddr", "no" */
-
-/* One socket's effect on a bind to the endpoint; the worst of all rows decides. Reuse: does that
- * socket have SO_REUSEADDR? The kernel does not tell; known for our own holds, taken as yes for a
- * server's (owner, accepted, listener's remains). */
-WouldBind policy_would_bind(const Endpoint *e, Kind kind, const Socket *s);
+/* Is it on the endpoint's port, at an address that meets the endpoint's? */
+bool endpoint_concerns(const Endpoint *e, const Socket *s);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "model/bind-rules.h"
 #include "model/policy.h"
 
 #define TCP IPPROTO_TCP
@@ -63,7 +64,9 @@ static const Row rows[] = {
         { "other address", TCP, "127.0.0.1", 80, 80, TCP, "127.0.0.2", 80, SOCKET_LISTEN, TRI_NO, TRI_NO, INODE, KIND_NONE, YES },
         { "other address of the owner", TCP, "127.0.0.1", 80, 80, TCP, "127.0.0.2", 80, SOCKET_LISTEN, TRI_NO, TRI_YES, INODE, KIND_NONE,
           YES },
-        { "other family", TCP, "0.0.0.0", 80, 80, TCP, "::1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, INODE, KIND_NONE, YES },
+        { "other family", TCP, "127.0.0.1", 80, 80, TCP, "::1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, INODE, KIND_NONE, YES },
+        { "other family, v6only", TCP, "0.0.0.0", 80, 80, TCP, "::1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, V6ONLY | INODE, KIND_NONE,
+          YES },
         { "v6only neighbour", TCP, "127.0.0.1", 80, 80, TCP, "::", 80, SOCKET_LISTEN, TRI_NO, TRI_NO, V6ONLY | INODE, KIND_NONE, YES },
         { "dual stack meets IPv4", TCP, "127.0.0.1", 80, 80, TCP, "::", 80, SOCKET_LISTEN, TRI_NO, TRI_NO, INODE, KIND_SQUATTER, NO },
         { "first of the run", TCP, NULL, 80, 89, TCP, "0.0.0.0", 80, SOCKET_LISTEN, TRI_NO, TRI_NO, INODE, KIND_SQUATTER, NO },
@@ -93,9 +96,9 @@ static const Row rows[] = {
 
         /* Remains: whatever BC_AUTO says of them. */
         { "TIME_WAIT", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_TIME_WAIT, TRI_YES, TRI_UNKNOWN, 0, KIND_STALE, NO },
-        { "TIME_WAIT not automatic", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_TIME_WAIT, TRI_NO, TRI_NO, 0, KIND_STALE, NO },
+        { "TIME_WAIT not automatic", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_TIME_WAIT, TRI_NO, TRI_NO, 0, KIND_STALE, REUSE },
         { "FIN_WAIT2 orphan", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_FIN_WAIT2, TRI_YES, TRI_NO, 0, KIND_STALE, NO },
-        { "LAST_ACK orphan", TCP, NULL, 80, 80, TCP, "::1", 80, SOCKET_LAST_ACK, TRI_NO, TRI_NO, 0, KIND_STALE, NO },
+        { "LAST_ACK orphan", TCP, NULL, 80, 80, TCP, "::1", 80, SOCKET_LAST_ACK, TRI_NO, TRI_NO, 0, KIND_STALE, REUSE },
         { "FIN_WAIT2 of a process", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_FIN_WAIT2, TRI_YES, TRI_NO, INODE, KIND_EPHEMERAL, NO },
         { "ESTABLISHED without inode is alive", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, 0,
           KIND_EPHEMERAL, NO },
@@ -136,6 +139,7 @@ static void make(const Row *row, Endpoint *e, Observation *o)
                         .inode = row->flags & INODE ? 4711 : 0,
                         .cookie = 1,
                         .automatic = row->automatic,
+                        .reuse = TRI_UNKNOWN,
                 },
                 .ours = row->flags & OURS,
                 .pid1_listener = row->flags & PID1,
@@ -152,18 +156,20 @@ static void test_table(void **state)
                 const Row *row = rows + i;
                 Reservation r = { .name = (char *) "web" };
                 Observation o;
+                WouldBind bind;
                 Endpoint e;
                 Kind kind;
+                bool certain;
 
                 make(row, &e, &o);
                 kind = policy_judge(&r, &e, &o);
                 if (kind != row->kind)
                         fail_msg("%s: %s instead of %s", row->name, kind_to_string(kind),
                                  kind_to_string(row->kind));
-                if (policy_would_bind(&e, kind, &o.socket) != row->would_bind)
+                bind = bind_rules_would_bind(&e, kind, &o.socket, &certain);
+                if (bind != row->would_bind)
                         fail_msg("%s: would bind: %s instead of %s", row->name,
-                                 would_bind_to_string(policy_would_bind(&e, kind, &o.socket)),
-                                 would_bind_to_string(row->would_bind));
+                                 would_bind_to_string(bind), would_bind_to_string(row->would_bind));
         }
 }
 
@@ -214,8 +220,6 @@ static void test_every_observation(void **state)
                         assert_int_equal(o.owner, TRI_NO);
                 if (kind == KIND_EPHEMERAL)
                         assert_int_not_equal(o.socket.automatic, TRI_NO);
-                if (kind_is_collision(kind))
-                        assert_int_equal(policy_would_bind(&e, kind, &o.socket), WOULD_BIND_NO);
         }
 }
 
@@ -224,9 +228,6 @@ static void test_names(void **state)
         for (int k = 0; k < _KIND_MAX; k++)
                 assert_int_equal(kind_from_string(kind_to_string((Kind) k)), k);
         assert_int_equal(kind_from_string("thief"), -EINVAL);
-        assert_string_equal(would_bind_to_string(WOULD_BIND_YES), "yes");
-        assert_string_equal(would_bind_to_string(WOULD_BIND_WITH_REUSEADDR), "with-reuseaddr");
-        assert_string_equal(would_bind_to_string(WOULD_BIND_NO), "no");
 }
 
 int main(void)
