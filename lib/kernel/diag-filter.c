@@ -25,13 +25,20 @@
  *      S_GE border ── yes ──▶ tree of the borders above
  *           └─────── no ────▶ tree of the borders below, which stands behind it
  *
- * A tree without borders is a leaf; as a "no" target it costs nothing, as a "yes" target a JMP. */
+ * down to a few, which are asked one after another, in ascending order: the first that the port is
+ * below of decides, and its "no" goes out of the program.
+ *
+ * For each "no" jump to within the program the audit walks there from the start: its time grows
+ * with the square of their number. A tree down to single borders has several times as many, for less
+ * than one comparison of a socket. */
 
 #define OP_SIZE      4u
 #define COMPARE_SIZE 8u /* the second half bears the port in its "no" */
 /* A netlink attribute has 16 bits of length with its header, and jumps must reach 4 bytes behind
  * the end. */
 #define CODE_MAX (UINT16_MAX - 4u - OP_SIZE - 3u)
+/* Borders that are asked one after another. */
+#define CHAIN_MAX 4u
 
 typedef enum DiagFilterChoice {
         DIAG_FILTER_ANY,
@@ -75,22 +82,14 @@ bool diag_filter_exact(const DiagFilter *f)
         return f->exact;
 }
 
-/* Of two, one is above the root and none below: an empty tree below costs nothing. So only trees of
- * one border have a leaf that does, and n borders cost at most 10 n + 2 bytes. */
-static size_t borders_below(size_t n)
-{
-        return (n - 1) / 2;
-}
-
 /* Bytes of the tree over n borders. */
-static size_t tree_size(size_t n, bool reached_by_yes)
+static size_t tree_size(size_t n)
 {
-        size_t below;
+        size_t below = n / 2;
 
-        if (n == 0)
-                return reached_by_yes ? OP_SIZE : 0;
-        below = borders_below(n);
-        return COMPARE_SIZE + tree_size(n - below - 1, true) + tree_size(below, false);
+        if (n <= CHAIN_MAX)
+                return n * COMPARE_SIZE + OP_SIZE;
+        return COMPARE_SIZE + tree_size(n - below - 1) + tree_size(below);
 }
 
 /* Between an even number of borders below a port, it is outside; between an odd one, inside. */
@@ -101,27 +100,34 @@ static uint16_t jump_to_leaf(const Emitter *e, size_t n_below)
         return (uint16_t) (n_below % 2 ? to_end : to_end + OP_SIZE);
 }
 
-static void emit_tree(Emitter *e, size_t first, size_t n, bool reached_by_yes)
+static void emit_op(Emitter *e, uint8_t code, uint16_t no)
+{
+        e->code[e->position / OP_SIZE] = (struct inet_diag_bc_op){ code, OP_SIZE, no };
+        e->position += OP_SIZE;
+}
+
+static void emit_compare(Emitter *e, uint16_t border, uint16_t no)
 {
         struct inet_diag_bc_op *op = e->code + e->position / OP_SIZE;
-        size_t below, above;
 
-        if (n == 0) {
-                if (!reached_by_yes)
-                        return;
-                *op = (struct inet_diag_bc_op){ INET_DIAG_BC_JMP, OP_SIZE, jump_to_leaf(e, first) };
-                e->position += OP_SIZE;
+        op[0] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_GE, COMPARE_SIZE, no };
+        op[1] = (struct inet_diag_bc_op){ INET_DIAG_BC_NOP, 0, border };
+        e->position += COMPARE_SIZE;
+}
+
+static void emit_tree(Emitter *e, size_t first, size_t n)
+{
+        size_t below = n / 2, above = n - below - 1;
+
+        if (n <= CHAIN_MAX) {
+                for (size_t i = first; i < first + n; i++)
+                        emit_compare(e, e->borders[i], jump_to_leaf(e, i));
+                emit_op(e, INET_DIAG_BC_JMP, jump_to_leaf(e, first + n));
                 return;
         }
-        below = borders_below(n);
-        above = n - below - 1;
-        op[0] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_GE, COMPARE_SIZE, 0 };
-        op[1] = (struct inet_diag_bc_op){ INET_DIAG_BC_NOP, 0, e->borders[first + below] };
-        op[0].no = below == 0 ? jump_to_leaf(e, first)
-                              : (uint16_t) (COMPARE_SIZE + tree_size(above, true));
-        e->position += COMPARE_SIZE;
-        emit_tree(e, first + below + 1, above, true);
-        emit_tree(e, first, below, false);
+        emit_compare(e, e->borders[first + below], (uint16_t) (COMPARE_SIZE + tree_size(above)));
+        emit_tree(e, first + below + 1, above);
+        emit_tree(e, first, below);
 }
 
 static int collect_runs(const PortSet *ports, Run **ret, size_t *ret_n)
@@ -180,16 +186,11 @@ static size_t coarsen(Run *runs, size_t n, size_t max)
  * JMP for the "yes". */
 static void emit_choice(Emitter *e, DiagFilterChoice choice)
 {
-        struct inet_diag_bc_op *op = e->code;
-
-        if (choice == DIAG_FILTER_AUTOMATIC) {
-                *op = (struct inet_diag_bc_op){ INET_DIAG_BC_AUTO, OP_SIZE, jump_to_leaf(e, 0) };
-                e->position += OP_SIZE;
-        } else if (choice == DIAG_FILTER_EXPLICIT) {
-                op[0] = (struct inet_diag_bc_op){ INET_DIAG_BC_AUTO, OP_SIZE, 2 * OP_SIZE };
-                e->position += OP_SIZE;
-                op[1] = (struct inet_diag_bc_op){ INET_DIAG_BC_JMP, OP_SIZE, jump_to_leaf(e, 0) };
-                e->position += OP_SIZE;
+        if (choice == DIAG_FILTER_AUTOMATIC)
+                emit_op(e, INET_DIAG_BC_AUTO, jump_to_leaf(e, 0));
+        else if (choice == DIAG_FILTER_EXPLICIT) {
+                emit_op(e, INET_DIAG_BC_AUTO, 2 * OP_SIZE);
+                emit_op(e, INET_DIAG_BC_JMP, jump_to_leaf(e, 0));
         }
 }
 
@@ -213,7 +214,7 @@ static int compile(DiagFilter *f, const Run *runs, size_t n_runs, DiagFilterChoi
                         borders[n++] = (uint16_t) (runs[i].last + 1u);
         }
 
-        e.total = prefixes[choice] + tree_size(n, true);
+        e.total = prefixes[choice] + tree_size(n);
         if (e.total > CODE_MAX)
                 return -E2BIG;
         e.code = calloc(e.total / OP_SIZE, OP_SIZE);
@@ -221,7 +222,7 @@ static int compile(DiagFilter *f, const Run *runs, size_t n_runs, DiagFilterChoi
                 return -ENOMEM;
         e.borders = borders;
         emit_choice(&e, choice);
-        emit_tree(&e, 0, n, true);
+        emit_tree(&e, 0, n);
         f->code = e.code;
         f->size = e.total;
         return 0;
