@@ -44,7 +44,7 @@ static void on_drift(const PortSet *missing, int error, void *userdata)
         if (error >= 0)
                 alert_event(m->alert, &(Event){ .kind = EVENT_REPAIRED });
         /* In the meantime the kernel may have given a port away. */
-        (void) watch_sweep(m->watch);
+        watch_want_sweep(m->watch);
 }
 
 static void on_writable(int error, void *userdata)

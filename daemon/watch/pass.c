@@ -269,7 +269,7 @@ static int mark_fresh(Pass *p, int protocol, Tristate automatic)
 {
         _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
         Mark mark = { p, automatic };
-        uint32_t states = SOCK_DIAG_LISTENERS;
+        uint32_t states = 0;
         PortSet ports = {};
         int q;
 
@@ -277,8 +277,10 @@ static int mark_fresh(Pass *p, int protocol, Tristate automatic)
                 if (!wants_automatic(x, protocol))
                         continue;
                 portset_add(&ports, x->collision.port);
-                if (protocol == IPPROTO_UDP || is_connection(&x->collision.holder.socket))
-                        states = SOCK_DIAG_ALL;
+                /* To ask for listeners alone costs next to nothing. */
+                states |= x->collision.holder.socket.state == SOCKET_LISTEN
+                                  ? SOCK_DIAG_STATE(SOCKET_LISTEN)
+                                  : SOCK_DIAG_ALL;
         }
         if (portset_empty(&ports))
                 return 0;
@@ -336,25 +338,22 @@ size_t owners_seen_sort(OwnerSeen *o, size_t n)
 
 int pass_run(Pass *p, const PassFilters *f)
 {
-        uint32_t states = SOCK_DIAG_STATE(SOCKET_LISTEN);
-
-        if (f->bound)
-                states |= SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE);
         if (f->tcp)
-                p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP, states, f->tcp, on_row, p);
+                p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP, SOCK_DIAG_STATE(SOCKET_LISTEN),
+                                              f->tcp, on_row, p);
         if (f->udp)
                 p->udp_error =
                         sock_diag_dump(p->diag, IPPROTO_UDP, SOCK_DIAG_ALL, f->udp, on_row, p);
 
-        /* Connections are judged by the listeners there are, so those come first. */
+        /* Connections are judged by the listeners there are, so those come first. Bound sockets
+         * come with the connections: for either the kernel walks the table of all connections. */
         if (p->n_listeners > 0)
                 qsort(p->listeners, p->n_listeners, sizeof(*p->listeners), listener_compare);
-        if (f->connections && p->tcp_error >= 0)
-                p->tcp_error =
-                        sock_diag_dump(p->diag, IPPROTO_TCP, SOCK_DIAG_ALL & ~SOCK_DIAG_LISTENERS,
-                                       f->connections, on_row, p);
-        p->saw_bound = f->bound && p->tcp_error >= 0;
-        p->saw_connections = f->connections && p->tcp_error >= 0;
+        if (f->tcp_rest && p->tcp_error >= 0)
+                p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP,
+                                              SOCK_DIAG_ALL & ~SOCK_DIAG_STATE(SOCKET_LISTEN),
+                                              f->tcp_rest, on_row, p);
+        p->saw_rest = f->tcp_rest && p->tcp_error >= 0;
 
         tell_ephemeral(p, IPPROTO_TCP);
         tell_ephemeral(p, IPPROTO_UDP);

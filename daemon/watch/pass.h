@@ -41,8 +41,7 @@ typedef struct Pass {
         OwnerSeen *owners;     /* sorted, each once */
         size_t n_owners, n_owners_allocated;
         size_t n_dropped;
-        bool saw_bound;       /* bound, not listening TCP sockets */
-        bool saw_connections; /* all states of TCP */
+        bool saw_rest; /* all states of TCP */
         int tcp_error, udp_error;
 
         PassListener *listeners;
@@ -51,10 +50,9 @@ typedef struct Pass {
 
 /* The filters of a pass; NULL leaves that dump out. Owned by the caller. */
 typedef struct PassFilters {
-        const DiagFilter *tcp; /* listeners and bound sockets */
+        const DiagFilter *tcp; /* listeners */
         const DiagFilter *udp;
-        const DiagFilter *connections; /* all other TCP */
-        bool bound; /* tcp asks for bound sockets, too: the kernel walks every port in use for that */
+        const DiagFilter *tcp_rest; /* connections and bound sockets */
 } PassFilters;
 
 /* -ENOMEM; a dump that failed leaves its error in the pass, and the rest is done. */

@@ -50,7 +50,7 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
         if (r == -ENOBUFS) {
                 /* What went is not known: a look at everything, by the next tick. */
                 w->events_lost++;
-                w->sweep_due = w->sweep_allowed;
+                watch_want_sweep(w);
                 watch_want_verify(w, 0);
                 watch_tell_trouble(w, TROUBLE_LOST, r);
         } else if (r < 0) {

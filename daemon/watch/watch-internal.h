@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "daemon/watch/collision-set.h"
+#include "daemon/watch/pace.h"
 #include "daemon/watch/pass.h"
 #include "daemon/watch/watch.h"
 
@@ -24,7 +25,7 @@ struct Watch {
         Identify *identify;
         CollisionSet *set;
         const Config *config;
-        DiagFilter *tcp_look, *udp_look, *tcp_connections;
+        DiagFilter *tcp_look, *udp_look, *tcp_rest;
         OwnerSeen *owners; /* at the last look, sorted */
         size_t n_owners;
 
@@ -34,9 +35,7 @@ struct Watch {
         bool verify_wanted;
 
         uint64_t generation;
-        uint64_t sweep_due, sweep_allowed, verify_allowed; /* CLOCK_MONOTONIC */
-        uint64_t bound_due;             /* when a look may ask for bound sockets again */
-        uint64_t look_cost, bound_cost; /* CPU time of a look without and with them */
+        Pace pace;
         int trouble[_TROUBLE_MAX];
         WatchStats stats;
         SockDiagStats diag_stats;

@@ -11,8 +11,8 @@
 
 /* A server that closed more connections than that first has them destroyed in several rounds. */
 #define REMAINS_MAX 16384u
-/* Asked every 5 ms while an owner starts: where the kernel is slow to list bound sockets, only
- * until it listens. */
+/* Asked every 5 ms while an owner starts: where there are so many sockets that the kernel is slow to
+ * list bound ones, only until it listens. */
 #define BOUND_COST_MAX (10 * USEC_PER_MSEC)
 
 typedef struct Query {
@@ -75,8 +75,8 @@ static Tristate ask(Watch *w, const Reservation *r, const Endpoint *e, uint16_t 
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
 {
         return ask(w, r, e, port, KIND_OWNER,
-                   w->bound_cost > BOUND_COST_MAX ? SOCK_DIAG_STATE(SOCKET_LISTEN)
-                                                  : SOCK_DIAG_LISTENERS);
+                   w->pace.sweep_cost > BOUND_COST_MAX ? SOCK_DIAG_STATE(SOCKET_LISTEN)
+                                                       : SOCK_DIAG_LISTENERS);
 }
 
 Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)

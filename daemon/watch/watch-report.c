@@ -73,9 +73,7 @@ static bool could_see(const Pass *p, const CollisionEntry *x)
                 return p->udp_error >= 0;
         if (p->tcp_error < 0)
                 return false;
-        if (s->state == SOCKET_CLOSE)
-                return p->saw_bound;
-        return p->saw_connections || s->state == SOCKET_LISTEN;
+        return p->saw_rest || s->state == SOCKET_LISTEN;
 }
 
 bool watch_conclude(Watch *w, const Pass *p)
@@ -83,8 +81,7 @@ bool watch_conclude(Watch *w, const Pass *p)
         bool suspects = false;
 
         for (CollisionEntry *x = collision_set_first(w->set), *next; x; x = next) {
-                bool all_states =
-                        p->saw_connections || x->collision.endpoint->protocol == IPPROTO_UDP;
+                bool all_states = p->saw_rest || x->collision.endpoint->protocol == IPPROTO_UDP;
 
                 next = x->next;
                 if (x->seen == p->generation)
@@ -113,7 +110,7 @@ static bool is_out_of_sight(const Pass *p, const OwnerSeen *o)
 {
         if (o->endpoint->protocol == IPPROTO_UDP)
                 return p->udp_error < 0;
-        return p->tcp_error < 0 || (o->bound_only && !p->saw_bound);
+        return p->tcp_error < 0 || (o->bound_only && !p->saw_rest);
 }
 
 /* Who was seen before and is out of sight now is still there, as far as anybody knows. */

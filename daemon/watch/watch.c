@@ -3,8 +3,8 @@
 /* When to look, and what to tell: the passes of pass.c, spaced by their cost, and the destroy
  * events between them.
  *
- *  look    listeners, bound sockets, UDP: each ScanIntervalSec=
- *  sweep   a look and every connection: as often as ScanBudgetPercent= allows
+ *  look    listeners, UDP: each ScanIntervalSec=
+ *  sweep   a look, every connection and bound socket: as often as ScanBudgetPercent= allows
  *  verify  a sweep of the ports that have collisions, soon after one of them was missed or its
  *          destroy event came
  *
@@ -28,12 +28,10 @@
 #define LOOK_RUNS_MAX 64u
 #define VERIFY_DELAY  (10 * USEC_PER_MSEC)
 #define RETRY_DELAY   USEC_PER_SEC
-/* Looks and verifications never take more than a tenth of a CPU, whatever the interval says. */
-#define COST_FACTOR 10u
 
 void watch_want_verify(Watch *w, uint64_t delay)
 {
-        uint64_t at = MAX_OF(now_usec(CLOCK_MONOTONIC) + delay, w->verify_allowed);
+        uint64_t at = MAX_OF(now_usec(CLOCK_MONOTONIC) + delay, w->pace.verify_allowed);
 
         if (w->verify_wanted)
                 return;
@@ -72,39 +70,24 @@ static int run_pass(Watch *w, Pass *p, const PassFilters *f, uint64_t *ret_cost)
 
 static void arm_tick(Watch *w)
 {
-        uint64_t interval =
-                MAX_OF(w->config->daemon.scan_interval_usec, COST_FACTOR * w->look_cost);
-
-        (void) sd_event_source_set_time(w->tick_source, now_usec(CLOCK_MONOTONIC) + interval);
+        (void) sd_event_source_set_time(w->tick_source, w->pace.tick);
         (void) sd_event_source_set_enabled(w->tick_source, SD_EVENT_ONESHOT);
-}
-
-/* How long to wait after something that cost so much, for it to stay within the budget. */
-static uint64_t spacing(const Watch *w, uint64_t cost)
-{
-        return MAX_OF(w->config->daemon.scan_interval_usec,
-                      cost * 100 / MAX_OF(w->config->daemon.scan_budget_percent, 1u));
 }
 
 int watch_look(Watch *w)
 {
-        uint64_t begin = now_usec(CLOCK_MONOTONIC), cost;
-        PassFilters f = {
-                .tcp = w->tcp_look,
-                .udp = w->udp_look,
-                .bound = begin + TIMER_ACCURACY >= w->bound_due,
-        };
+        PassFilters f = { .tcp = w->tcp_look, .udp = w->udp_look };
+        uint64_t begin = now_usec(CLOCK_MONOTONIC), cost, end;
         Pass p;
         int r;
 
         if (!w->config)
                 return 0;
         r = run_pass(w, &p, &f, &cost);
-        *(f.bound ? &w->bound_cost : &w->look_cost) = cost;
-        if (f.bound)
-                w->bound_due = begin + spacing(w, cost);
+        end = now_usec(CLOCK_MONOTONIC);
+        pace_looked(&w->pace, end, cost);
         w->stats.looks++;
-        w->stats.last_look_usec = now_usec(CLOCK_MONOTONIC) - begin;
+        w->stats.last_look_usec = end - begin;
         watch_report_owners(w, &p);
         pass_done(&p);
         arm_tick(w);
@@ -113,8 +96,8 @@ int watch_look(Watch *w)
 
 int watch_sweep(Watch *w)
 {
-        PassFilters f = { w->tcp_look, w->udp_look, w->tcp_connections, true };
-        uint64_t begin = now_usec(CLOCK_MONOTONIC), cost;
+        PassFilters f = { w->tcp_look, w->udp_look, w->tcp_rest };
+        uint64_t begin = now_usec(CLOCK_MONOTONIC), cost, end;
         Pass p;
         int r;
 
@@ -122,14 +105,12 @@ int watch_sweep(Watch *w)
                 return 0;
         (void) watch_open_events(w);
         r = run_pass(w, &p, &f, &cost);
+        end = now_usec(CLOCK_MONOTONIC);
+        pace_swept(&w->pace, end, cost);
         w->stats.sweeps++;
         w->stats.dropped = p.n_dropped;
-        w->stats.last_sweep_usec = now_usec(CLOCK_MONOTONIC) - begin;
-        w->stats.sweep_interval_usec = spacing(w, cost);
-        w->sweep_due = now_usec(CLOCK_MONOTONIC) + w->stats.sweep_interval_usec;
-        w->sweep_allowed = now_usec(CLOCK_MONOTONIC) + COST_FACTOR * cost;
-        if (w->bound_cost == 0)
-                w->bound_cost = cost; /* not more than that */
+        w->stats.last_sweep_usec = end - begin;
+        w->stats.sweep_interval_usec = w->pace.sweep_interval;
         if (r >= 0)
                 watch_tell_trouble(w, TROUBLE_LOST, 0);
         watch_report_owners(w, &p);
@@ -138,12 +119,20 @@ int watch_sweep(Watch *w)
         return r;
 }
 
+void watch_want_sweep(Watch *w)
+{
+        if (!w->config)
+                return;
+        pace_want_sweep(&w->pace, now_usec(CLOCK_MONOTONIC));
+        arm_tick(w);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Watch *w = userdata;
 
         /* Errors were told. */
-        if (now_usec(CLOCK_MONOTONIC) + TIMER_ACCURACY >= w->sweep_due)
+        if (pace_sweep_is_due(&w->pace, now_usec(CLOCK_MONOTONIC) + TIMER_ACCURACY))
                 (void) watch_sweep(w);
         else
                 (void) watch_look(w);
@@ -173,10 +162,10 @@ static int verify(Watch *w)
                 if (r < 0)
                         return r;
         }
-        f = (PassFilters){ tcp, udp, tcp, true };
+        f = (PassFilters){ tcp, udp, tcp };
         r = run_pass(w, &p, &f, &cost);
         pass_done(&p);
-        w->verify_allowed = now_usec(CLOCK_MONOTONIC) + COST_FACTOR * cost;
+        pace_verified(&w->pace, now_usec(CLOCK_MONOTONIC), cost);
         return r;
 }
 
@@ -241,7 +230,7 @@ Watch *watch_free(Watch *w)
         sock_diag_free(w->diag);
         diag_filter_free(w->tcp_look);
         diag_filter_free(w->udp_look);
-        diag_filter_free(w->tcp_connections);
+        diag_filter_free(w->tcp_rest);
         free(w->owners);
         sd_event_unref(w->event);
         free(w);
@@ -303,7 +292,7 @@ static void move_on(Watch *w, const Config *c)
 int watch_apply(Watch *w, const Config *c)
 {
         _cleanup_(diag_filter_freep) DiagFilter *tcp_look = NULL, *udp_look = NULL,
-                                                *tcp_connections = NULL;
+                                                *tcp_rest = NULL;
         PortSet tcp = {}, udp = {};
         int r;
 
@@ -319,19 +308,20 @@ int watch_apply(Watch *w, const Config *c)
         r = make_filter(&udp, LOOK_RUNS_MAX, &udp_look);
         if (r < 0)
                 return r;
-        r = make_filter(&tcp, DIAG_FILTER_RUNS_MAX, &tcp_connections);
+        r = make_filter(&tcp, DIAG_FILTER_RUNS_MAX, &tcp_rest);
         if (r < 0)
                 return r;
 
         if (w->config)
                 move_on(w, c);
         w->config = c;
+        pace_set(&w->pace, c->daemon.scan_interval_usec, c->daemon.scan_budget_percent);
         diag_filter_free(w->tcp_look);
         diag_filter_free(w->udp_look);
-        diag_filter_free(w->tcp_connections);
+        diag_filter_free(w->tcp_rest);
         w->tcp_look = TAKE_PTR(tcp_look);
         w->udp_look = TAKE_PTR(udp_look);
-        w->tcp_connections = TAKE_PTR(tcp_connections);
+        w->tcp_rest = TAKE_PTR(tcp_rest);
         /* What cannot be seen was told, and is looked for again. */
         return watch_sweep(w) == -ENOMEM ? -ENOMEM : 0;
 }

@@ -3,9 +3,9 @@
 
 /* The watch layer: who is on our ports.
  *
- * Tier 1, each ScanIntervalSec=: TCP listeners, UDP, and bound-inactive sockets where the budget
- * allows: the kernel walks every port in use for those (about 1 ms for a thousand sockets). Tier 2:
- * every connection, at start, after drift and as ScanBudgetPercent= allows. Destroy events end
+ * Tier 1, each ScanIntervalSec=: TCP listeners and UDP. Tier 2: every TCP socket, at start, after
+ * drift and as ScanBudgetPercent= allows. Bound-inactive sockets are of tier 2: to list them the
+ * kernel walks every port in use, and every connection as well. Destroy events end
  * collisions and wake claims. One Collision per socket and reserved endpoint; begin once, end once,
  * the end only after a second look. At most 1,000 collisions are kept a reservation, the rest
  * counted. */
@@ -68,10 +68,13 @@ DEFINE_CLEANUP(Watch, watch_free);
  * before it returns. Cached owners are the caller's to forget first: identify_reset(). */
 int watch_apply(Watch *w, const Config *c);
 
-/* A full sweep now: after drift. A look now. Not from within ops. A dump that failed is returned,
- * after ops->degraded told. */
+/* A full sweep now. A look now. Not from within ops. A dump that failed is returned, after
+ * ops->degraded told. */
 int watch_sweep(Watch *w);
 int watch_look(Watch *w);
+
+/* A full sweep from the event loop, at once but for what the last has cost: after drift. */
+void watch_want_sweep(Watch *w);
 
 /* Has the owner of the reservation bound this port? A dump of that port alone. */
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port);

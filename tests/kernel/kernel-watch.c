@@ -655,8 +655,7 @@ static void test_bound_out_of_sight(void **state)
         enter("thief.service");
         squatter = bound_on("127.0.0.1", SOCK_STREAM, 31001);
         enter(NULL);
-        f->watch->bound_due = 0;
-        assert_int_equal(watch_look(f->watch), 0);
+        assert_int_equal(watch_sweep(f->watch), 0);
         assert_int_equal(f->n_owner_bound, 1);
         assert_int_equal(f->n_begin, 1);
 
@@ -664,16 +663,13 @@ static void test_bound_out_of_sight(void **state)
         owner = -1;
         close(squatter);
         squatter = -1;
-        for (unsigned i = 0; i < 3; i++) {
-                f->watch->bound_due = UINT64_MAX;
+        for (unsigned i = 0; i < 3; i++)
                 assert_int_equal(watch_look(f->watch), 0);
-        }
         assert_int_equal(f->n_owner_bound, 4);
         assert_int_equal(f->n_owner_gone, 0);
         assert_int_equal(f->n_end, 0);
 
-        f->watch->bound_due = 0;
-        assert_int_equal(watch_look(f->watch), 0);
+        assert_int_equal(watch_sweep(f->watch), 0);
         assert_int_equal(f->n_owner_gone, 1);
         LOOP_UNTIL(f, f->n_end == 1);
 }
@@ -732,12 +728,12 @@ static void test_budget(void **state)
         }
 
         /* And it is heeded: meanwhile there are looks only. */
-        f->watch->sweep_due = UINT64_MAX / 2;
+        f->watch->pace.sweep = UINT64_MAX / 2;
         begin = s->sweeps;
         looks = s->looks;
         LOOP_UNTIL(f, s->looks >= looks + 3);
         assert_int_equal(s->sweeps, begin);
-        f->watch->sweep_due = 0;
+        f->watch->pace.sweep = 0;
         LOOP_UNTIL(f, s->sweeps > begin);
 }
 
