@@ -22,9 +22,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "daemon/reserve/drift.h"
-#include "daemon/reserve/record.h"
 #include "daemon/reserve/rewrite.h"
 #include "kernel/kernel-list.h"
+#include "kernel/record.h"
 #include "kernel/runtime.h"
 
 #define REREAD_USEC    (30 * USEC_PER_SEC)

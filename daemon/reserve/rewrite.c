@@ -2,8 +2,8 @@
 
 #include "daemon/reserve/rewrite.h"
 
-#include "daemon/reserve/record.h"
 #include "kernel/kernel-list.h"
+#include "kernel/record.h"
 #include "kernel/runtime.h"
 
 static int rewrite_prepare(const PortSet *keep, void *userdata)

@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "daemon/reserve/record.h"
+#include "kernel/record.h"
 
 static char directory[64];
 static char path[80];

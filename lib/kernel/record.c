@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/reserve/record.h"
+#include "kernel/record.h"
 
 #include <errno.h>
 #include <inttypes.h>
