@@ -39,5 +39,6 @@ Exit verb_list(const Ctl *c, char **args);
 Exit verb_show(const Ctl *c, char **args);
 Exit verb_why(const Ctl *c, char **args);
 Exit verb_check(const Ctl *c, char **args);
+Exit verb_ephemeral(const Ctl *c, char **args);
 Exit verb_watch(const Ctl *c, char **args);
 Exit verb_reload(const Ctl *c, char **args);

@@ -15,6 +15,8 @@ const Verb verbs[] = {
         { "why", "PORT[/PROTO]", 1, 1, true, verb_why,
           "who has a port, why a server cannot have it, and what to do" },
         { "check", "[FILE]", 0, 1, true, verb_check, "all mistakes of a configuration" },
+        { "ephemeral", "", 0, 0, false, verb_ephemeral,
+          "the ports that the kernel chooses from: left for whom" },
         { "watch", "", 0, 0, false, verb_watch, "a line for each event, as it happens" },
         { "reload", "", 0, 0, false, verb_reload, "apply the configuration" },
         {},

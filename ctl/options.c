@@ -63,7 +63,7 @@ static void print_help(const Verb *one)
                 printf("portreservectl [OPTION…] VERB\n\nVerbs:\n");
                 for (const Verb *v = verbs; v->name; v++)
                         /* "…" is three bytes and one column. */
-                        printf("  %-7s%-*s%s\n", v->name, strstr(v->arguments, "…") ? 17 : 15,
+                        printf("  %-10s%-*s%s\n", v->name, strstr(v->arguments, "…") ? 17 : 15,
                                v->arguments, v->summary);
                 printf("\nOptions:\n");
         }

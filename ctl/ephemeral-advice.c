@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "ctl/ephemeral-advice.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/printable.h"
+#include "ctl/culprit.h"
+#include "model/json.h"
+
+/* Where a wider range may begin: above nearly all that servers are given, and if that is not enough,
+ * above what only root may bind. */
+static const uint16_t beginnings[] = { 10240, 1024 };
+
+/* Takes command over; NULL: there is none. */
+static int _printf_(3, 4) add(json_t *advice, char *command, const char *format, ...)
+{
+        _cleanup_(freep) char *free_command = command, *message = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&message, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return -ENOMEM;
+        return json_array_append_new(advice, json_pack("{s:o, s:o}", "message", json_text(message),
+                                                       "command", json_text(command))) < 0
+                       ? -ENOMEM
+                       : 0;
+}
+
+static int advise_wider(const EphemeralLook *l, json_t *advice)
+{
+        unsigned first = l->first, ports, watched = 0, servers = 0;
+        char *command;
+
+        for (size_t i = 0; i < ELEMENTSOF(beginnings) && first == l->first; i++)
+                first = MIN_OF(first, MAX_OF(beginnings[i], (unsigned) l->lowest));
+        ports = (unsigned) (l->first - first) + (unsigned) (UINT16_MAX - l->last);
+        if (ports == 0)
+                return 0;
+        for (unsigned port = first; port < PORTSET_PORTS; port++) {
+                bool listed = portset_has(&l->reserved, (uint16_t) port);
+
+                if (port >= l->first && port <= l->last)
+                        continue;
+                ports -= listed;
+                if (!listed && portset_has(&l->declared, (uint16_t) port))
+                        watched++;
+                else if (!listed)
+                        servers += portset_has(&l->listening, (uint16_t) port);
+        }
+        if (asprintf(&command, "sysctl -w net.ipv4.ip_local_port_range='%u 65535'", first) < 0)
+                return -ENOMEM;
+        if (watched + servers == 0)
+                return add(advice, command,
+                           "a wider range brings %u port%s more; keep it in a file of "
+                           "/etc/sysctl.d",
+                           ports, PLURAL(ports));
+        return add(advice, command,
+                   "a wider range brings %u port%s more; keep it in a file of /etc/sysctl.d. It "
+                   "would cover %u declared port%s that the kernel's list does not have, and %u "
+                   "that somebody listens on and nobody declared: declare those first",
+                   ports, PLURAL(ports), watched, PLURAL(watched), servers);
+}
+
+static int advise_reserved(const EphemeralLook *l, json_t *advice)
+{
+        unsigned all = (unsigned) (l->last - l->first) + 1,
+                 usable = portset_count(ephemeral_pool_usable(l->pool));
+
+        if (usable * 2 > all)
+                return 0;
+        return add(advice, NULL,
+                   "%u of the %u port%s of the range are reserved: reserve ports outside of it, or "
+                   "move the range",
+                   all - usable, all, PLURAL(all));
+}
+
+static int advise_peer(const EphemeralLook *l, const EphemeralPeer *peer, const json_t *holder,
+                       json_t *advice)
+{
+        unsigned percent = ephemeral_pool_percent(l->pool, peer->left),
+                 usable = portset_count(ephemeral_pool_usable(l->pool));
+        _cleanup_(freep) char *who = culprit_name(holder);
+        char remote[ADDRESS_PORT_TEXT_MAX], *command;
+
+        if (!who)
+                return -ENOMEM;
+        if (percent < EPHEMERAL_WARN || peer->sockets * 10 < usable)
+                return 0;
+        (void) address_format_port(&peer->sample.remote, peer->sample.remote_port, remote);
+        if (peer->sample.protocol == IPPROTO_UDP)
+                return add(advice, NULL,
+                           "%s has %u UDP sockets, each with a port of its own: one socket can "
+                           "talk to any number of places",
+                           who, peer->sockets);
+        if (peer->binds_first == TRI_YES)
+                return add(advice, NULL,
+                           "%s binds its sockets before it connects them to %s, which takes each "
+                           "port from every other destination, too: let it set the socket option "
+                           "IP_BIND_ADDRESS_NO_PORT before bind(), or not bind at all",
+                           who, remote);
+        if (peer->timewait - peer->reusable >= peer->sockets / 4 && l->reuse != 1) {
+                command = strdup("sysctl -w net.ipv4.tcp_tw_reuse=1");
+                if (!command)
+                        return -ENOMEM;
+                if (add(advice, command,
+                        "%u of the ports towards %s are in TIME_WAIT: let connect() take those "
+                        "after %llu ms, where both sides have TCP timestamps; or let %s keep its "
+                        "connections",
+                        peer->timewait, remote, (unsigned long long) (l->delay_usec / 1000),
+                        who) < 0)
+                        return -ENOMEM;
+        }
+        return add(advice, NULL,
+                   "%s has %u of %u port%s towards %s: each other address here, or there, and each "
+                   "other port there brings %u more; or fewer connections, that last",
+                   who, peer->sockets, usable, PLURAL(usable), remote, usable);
+}
+
+json_t *ephemeral_advice(const EphemeralLook *l, const json_t *holders)
+{
+        EphemeralUse tcp = ephemeral_pool_use(l->pool, IPPROTO_TCP),
+                     udp = ephemeral_pool_use(l->pool, IPPROTO_UDP);
+        unsigned worst = MAX_OF(ephemeral_pool_percent(l->pool, tcp.left_connect),
+                                ephemeral_pool_percent(l->pool, udp.left_bind));
+        _cleanup_(json_decrefp) json_t *advice = json_array();
+        const EphemeralPeer *peers;
+        size_t n = ephemeral_pool_peers(l->pool, &peers);
+
+        if (!advice)
+                return NULL;
+        for (size_t i = 0; i < MIN_OF(n, (size_t) EPHEMERAL_SHOWN); i++) {
+                worst = MAX_OF(worst, ephemeral_pool_percent(l->pool, peers[i].left));
+                if (advise_peer(l, &peers[i], json_array_get(holders, i), advice) < 0)
+                        return NULL;
+        }
+        if (worst >= EPHEMERAL_WARN &&
+            (advise_reserved(l, advice) < 0 || advise_wider(l, advice) < 0))
+                return NULL;
+        return TAKE_PTR(advice);
+}

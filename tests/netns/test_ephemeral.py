@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""portreservectl ephemeral against pools that are really used up: what it says is left is what the kernel still gives."""
+
+import errno
+import os
+import pathlib
+import re
+import resource
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from conftest import DEADLINE, KERNEL_LIST, PORT_RANGE, listener, program, wait_until
+
+FIRST, LAST = 20000, 20099
+IP_BIND_ADDRESS_NO_PORT = 24
+REUSE = pathlib.Path("/proc/sys/net/ipv4/tcp_tw_reuse")
+ANYWHERE = ("127.0.0.3", 1)  # nobody is connected to it but who asks
+
+
+@pytest.fixture
+def pool():
+    """A range of 100 ports, and what connects from it."""
+    p = Pool()
+    yield p
+    p.close()
+
+
+class Pool:
+    def __init__(self, first=FIRST, last=LAST):
+        PORT_RANGE.write_text(f"{first} {last}")
+        self.sockets = []
+        self.servers = [listener(port, "0.0.0.0", backlog=4096) for port in (1, 2, 3)]
+
+    def one(self, to, source=None, options=(), kind=socket.SOCK_STREAM, family=socket.AF_INET):
+        """One more connection to there; False where the kernel has no port for it."""
+        s = socket.socket(family, kind)
+        for option in options:
+            s.setsockopt(*option)
+        try:
+            if source:
+                s.bind((source, 0))
+            if to:
+                s.connect(to)
+        except OSError as e:
+            s.close()
+            assert e.errno in (errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EAGAIN), e
+            return False
+        self.sockets.append(s)
+        return True
+
+    def fill(self, to, n=1000, **how):
+        """So many more, or as many as there are ports for; how many."""
+        return next((i for i in range(n) if not self.one(to, **how)), n)
+
+    def more(self, to, **how):
+        """How many more there could be. They are gone without remains afterwards."""
+        before = len(self.sockets)
+        n = self.fill(to, **how)
+        self.drop(before)
+        return n
+
+    def drop(self, keep=0):
+        for s in self.sockets[keep:]:
+            if s.type == socket.SOCK_STREAM:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.close()
+        del self.sockets[keep:]
+
+    def close(self):
+        self.drop()
+        for s in self.servers:
+            s.close()
+
+
+def to(port):
+    return ("127.0.0.1", port)
+
+
+def destination(found, remote, protocol="tcp"):
+    return next(d for d in found["destinations"] if (d["protocol"], d["remote"]) == (protocol, remote))
+
+
+def test_nothing_in_use(ctl, pool):
+    found = ctl.json("ephemeral")
+    assert (found["first"], found["last"], found["reserved"], found["left"]) == (FIRST, LAST, 0, 100)
+    assert found["tcp"] == {"sockets": 0, "time_wait": 0, "ports": 0, "exclusive": 0, "left_bind": 100, "left_connect": 100,
+                            "used_percent": 0}
+    assert found["udp"] == {"sockets": 0, "ports": 0, "left": 100, "used_percent": 0}
+    assert found["destinations"] == found["advice"] == []
+    assert (found["reserved_ours"], found["reserved_foreign"]) == (0, 0)
+    text = ctl("ephemeral", code=0).stdout
+    assert "20000 to 20099, 100 ports" in text and "Nobody runs short" in text and "administrator" in text
+    assert ctl("ephemeral", "-q", code=0).stdout == ""
+
+
+@pytest.mark.parametrize("n", [1, 37, 50, 51, 99, 100])
+def test_connect_uses_up_one_destination(ctl, pool, n):
+    assert pool.fill(to(1), n) == n
+    found = ctl.json("ephemeral")
+    one = destination(found, "127.0.0.1:1")
+    assert (one["sockets"], one["local"], one["binds_first"], one["left"]) == (n, "127.0.0.1", False, 100 - n)
+    assert one["used_percent"] == n and one["holder"]["pid"] == os.getpid()
+    assert found["tcp"]["ports"] == n and found["tcp"]["exclusive"] == 0 and found["tcp"]["left_connect"] == 100
+    assert pool.more(to(1)) == one["left"]
+    assert pool.more(to(2)) == found["tcp"]["left_connect"]
+    assert pool.more(None, source="0.0.0.0") == found["tcp"]["left_bind"] == 100 - n
+
+
+def test_exhausted(ctl, pool):
+    assert pool.fill(to(1)) == 100
+    text = ctl("ephemeral", code=0).stdout
+    assert re.search(r"^tcp +127\.0\.0\.1 +127\.0\.0\.1:1 +100 +0 +0 +100% +connect ", text, re.M), text
+    assert "sysctl -w net.ipv4.ip_local_port_range='10240 65535'" in text
+    found = ctl.json("ephemeral")
+    assert list(found["advice"][0]) == ["message", "command"] and "each other address" in found["advice"][0]["message"]
+
+
+def test_the_advised_range_is_one_that_the_kernel_takes(ctl, pool):
+    pool.fill(to(1))
+    command = ctl.json("ephemeral")["advice"][-1]["command"]
+    left = int(re.search(r"brings (\d+) ports more", ctl.json("ephemeral")["advice"][-1]["message"]).group(1))
+    subprocess.run(["sh", "-c", command], check=True, stdout=subprocess.DEVNULL)
+    assert PORT_RANGE.read_text().split() == ["10240", "65535"]
+    found = ctl.json("ephemeral")
+    assert found["left"] == 100 + left and destination(found, "127.0.0.1:1")["used_percent"] == 0
+
+
+@pytest.mark.parametrize("n", [1, 30, 50, 60, 95, 100])
+def test_bind_uses_up_all(ctl, pool, n):
+    assert pool.fill(to(1), n, source="127.0.0.1") == n
+    found = ctl.json("ephemeral")
+    one = destination(found, "127.0.0.1:1")
+    assert (one["binds_first"], one["left"], one["used_percent"]) == (True, 100 - n, n)
+    assert found["tcp"]["exclusive"] == n
+    assert pool.more(to(1), source="127.0.0.1") == one["left"]
+    assert pool.more(to(2)) == pool.more(ANYWHERE) == found["tcp"]["left_connect"] == 100 - n
+    assert any("IP_BIND_ADDRESS_NO_PORT" in a["message"] for a in found["advice"]) == (n >= 50)
+
+
+def test_bind_without_port_uses_up_one_destination(ctl, pool):
+    how = {"source": "127.0.0.1", "options": [(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)]}
+    assert pool.fill(to(1), 70, **how) == 70
+    found = ctl.json("ephemeral")
+    one = destination(found, "127.0.0.1:1")
+    assert (one["binds_first"], one["left"]) == (False, 30)
+    assert pool.more(to(1), **how) == 30 and pool.more(to(2), **how) == found["tcp"]["left_connect"] == 100
+
+
+def test_who_binds_beside_who_connects(ctl, pool):
+    assert pool.fill(to(1), 70) == 70
+    assert pool.fill(to(2), 20, source="127.0.0.1") == 20
+    found = ctl.json("ephemeral")
+    one, two = destination(found, "127.0.0.1:1"), destination(found, "127.0.0.1:2")
+    assert (one["binds_first"], two["binds_first"]) == (False, True)
+    assert pool.more(to(1)) == one["left"] == 10
+    assert pool.more(to(2), source="127.0.0.1") == two["left"] == 10
+    assert pool.more(to(3)) == found["tcp"]["left_connect"] == 80
+
+
+def test_after_peak(ctl, pool):
+    """The halves tell nothing any more: connections came and went."""
+    assert pool.fill(to(1)) == 100
+    keep = [s for i, s in enumerate(pool.sockets) if i % 10 > 6 or s.getsockname()[1] % 4 == 1]
+    gone = [s for s in pool.sockets if s not in keep]
+    pool.sockets = gone
+    pool.drop()
+    pool.sockets = keep
+    found = ctl.json("ephemeral")
+    one = destination(found, "127.0.0.1:1")
+    assert (one["sockets"], one["binds_first"]) == (len(keep), False)
+    assert pool.more(to(1)) == one["left"] and pool.more(to(2)) == found["tcp"]["left_connect"] == 100
+
+
+def test_another_source_has_the_whole_range(ctl, pool):
+    """Bound first at one address, a port is still free for bind() at another, but not for connect() from there."""
+    assert pool.fill(to(1), 100, source="127.0.0.1") == 100
+    assert pool.fill(to(1), 40, source="127.0.0.9") == 40
+    found = ctl.json("ephemeral")
+    left = {d["local"]: d["left"] for d in found["destinations"]}
+    assert left == {"127.0.0.1": 0, "127.0.0.9": 60} and found["tcp"]["left_connect"] == 0
+    assert pool.more(to(1), source="127.0.0.9") == 60 and pool.more(to(2)) == 0
+
+
+def test_listeners_and_bound_sockets_are_exclusive(ctl, pool):
+    held = [listener(FIRST, "127.0.0.7"), listener(FIRST + 1, "::1"), socket.socket()]
+    held[2].bind(("127.0.0.8", FIRST + 2))
+    client = socket.create_connection(("127.0.0.7", FIRST), source_address=("127.0.0.1", FIRST + 3))
+    found = ctl.json("ephemeral")
+    unseen = 0 if found["sees_bound"] else 1
+    assert found["tcp"]["exclusive"] == 4 - unseen
+    assert found["destinations"] == []  # what was not chosen uses no pool up
+    assert pool.more(to(1)) == found["tcp"]["left_connect"] - unseen == 96
+    for s in (*held, client):
+        s.close()
+
+
+def test_ipv6_and_ipv4_share_ports(ctl, pool):
+    server = listener(4, "::1", backlog=200)
+    for _ in range(60):
+        s = socket.socket(socket.AF_INET6)
+        s.connect(("::1", 4))
+        pool.sockets.append(s)
+    found = ctl.json("ephemeral")
+    assert destination(found, "[::1]:4")["left"] == 40
+    assert pool.more(to(1)) == found["tcp"]["left_connect"] == 100
+    # A dual-stack socket needs a port that is free in both.
+    assert found["tcp"]["left_bind"] == 40 == pool.more(None, source="::", family=socket.AF_INET6)
+    server.close()
+
+
+@pytest.mark.parametrize("reuse", ["0", "1", "2"])
+def test_time_wait(ctl, pool, reuse):
+    REUSE.write_text(reuse)
+    assert pool.fill(to(1), 80) == 80
+    accepted = [pool.servers[0].accept()[0] for _ in range(80)]
+    for s in pool.sockets[:60]:  # this side closes first
+        s.close()
+    for s in accepted:
+        s.close()
+    del pool.sockets[:60]
+
+    def waiting():
+        d = destination(ctl.json("ephemeral"), "127.0.0.1:1")
+        # Of these, tcp_tw_reuse_delay (a second) ago.
+        return d["time_wait"] == 60 and (reuse == "0" or d["left"] == 80) and d
+    d = wait_until(waiting, "60 in TIME_WAIT")
+    assert d["left"] == (20 if reuse == "0" else 80)
+    assert pool.more(to(1)) == d["left"]
+    found = ctl.json("ephemeral")
+    assert pool.more(None, source="0.0.0.0") == found["tcp"]["left_bind"]
+
+
+def test_time_wait_advice(ctl, pool):
+    REUSE.write_text("0")
+    assert pool.fill(to(1), 80) == 80
+    accepted = [pool.servers[0].accept()[0] for _ in range(80)]
+    for s in (*pool.sockets, *accepted):
+        s.close()
+    del pool.sockets[:]
+    wait_until(lambda: ctl.json("ephemeral")["tcp"]["time_wait"] == 80, "80 in TIME_WAIT")
+    assert "sysctl -w net.ipv4.tcp_tw_reuse=1" in [a["command"] for a in ctl.json("ephemeral")["advice"]]
+
+
+def test_udp(ctl, pool):
+    assert pool.fill(to(9), 40, kind=socket.SOCK_DGRAM) == 40
+    assert pool.fill(None, 25, source="0.0.0.0", kind=socket.SOCK_DGRAM) == 25
+    found = ctl.json("ephemeral")
+    assert found["udp"] == {"sockets": 65, "ports": 65, "left": 35, "used_percent": 65}
+    connected, bound = destination(found, "127.0.0.1:9", "udp"), destination(found, None, "udp")
+    assert (connected["sockets"], bound["sockets"]) == (40, 25)
+    assert connected["binds_first"] is connected["time_wait"] is None
+    assert pool.more(to(9), kind=socket.SOCK_DGRAM) == found["udp"]["left"] == connected["left"] == 35
+    assert pool.more(to(1)) == found["tcp"]["left_connect"] == 100  # TCP has its own
+    assert any("UDP sockets" in a["message"] for a in found["advice"])
+
+
+def test_reserved_ports_subtract(ctl, daemon, pool):
+    KERNEL_LIST.write_text("20090-20099,30000")
+    daemon("[Daemon]\nEphemeralFloor=1\n[a]\nPorts=20000-20009/tcp\nPorts=6379/tcp\n")
+    assert pool.fill(to(1), 33) == 33
+    found = ctl.json("ephemeral")
+    assert (found["reserved"], found["reserved_ours"], found["reserved_foreign"], found["left"]) == (20, 10, 10, 80)
+    assert pool.more(to(1)) == destination(found, "127.0.0.1:1")["left"] == 47
+    assert "10 by portreserved and 10 by others" in ctl("ephemeral", code=0).stdout
+
+
+def test_all_reserved(ctl, pool):
+    KERNEL_LIST.write_text(f"{FIRST}-{LAST}")
+    found = ctl.json("ephemeral")
+    assert found["left"] == 0 == pool.more(to(1))
+    assert found["tcp"]["used_percent"] == found["udp"]["used_percent"] == 100
+    assert any("100 of the 100 ports of the range are reserved" in a["message"] for a in found["advice"])
+    ctl("ephemeral", code=0)
+
+
+def test_widening_would_cover_declared_ports(ctl, pool, place):
+    pool.fill(to(1), 80)
+    server = listener(12345, "127.0.0.1")
+    advice = ctl.json("ephemeral")["advice"][-1]
+    assert advice["command"].startswith("sysctl -w net.ipv4.ip_local_port_range=")
+    assert "and 1 that somebody listens on" in advice["message"]
+    server.close()
+
+
+@pytest.mark.parametrize("first, last, n", [(20001, 20100, 100), (20000, 20000, 1), (20000, 20001, 2), (65534, 65535, 2)])
+def test_ranges(ctl, pool, first, last, n):
+    PORT_RANGE.write_text(f"{first} {last}")
+    assert ctl.json("ephemeral")["left"] == n == pool.more(to(1))
+    pool.fill(to(1))
+    found = ctl.json("ephemeral")
+    assert destination(found, "127.0.0.1:1")["left"] == 0 and found["tcp"]["left_connect"] == n == pool.more(to(2))
+    assert pool.fill(to(3), source="127.0.0.1") == found["tcp"]["left_bind"]
+
+
+def test_an_odd_range_counts_one_that_a_search_may_miss(ctl, pool):
+    PORT_RANGE.write_text("20000 20098")
+    assert ctl.json("ephemeral")["left"] == 99
+    assert pool.more(to(1)) in (98, 99)
+
+
+def test_unprivileged_and_without_ipv6(ctl, pool, place):
+    pathlib.Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
+    pool.fill(to(1), 60, source="127.0.0.1")
+    copy = place / "portreservectl"
+    copy.write_bytes(program("portreservectl").read_bytes())
+    copy.chmod(0o755)
+    r = subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", str(copy), "ephemeral"], stdin=subprocess.DEVNULL,
+                       capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (r.returncode, r.stderr) == (0, "")
+    assert re.search(r"^tcp +127\.0\.0\.1 +127\.0\.0\.1:1 +60 +0 +40 +60% +bind ", r.stdout, re.M), r.stdout
+
+
+def test_many_destinations(ctl, pool):
+    """Those that there is no room for are counted, and everything else all the same."""
+    PORT_RANGE.write_text("10000 65535")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 12000), max(hard, 12000)))
+    try:
+        for i in range(8300):
+            assert pool.one((f"127.1.{i // 250}.{i % 250 + 1}", 9), kind=socket.SOCK_DGRAM)
+        found = ctl.json("ephemeral")
+        assert found["udp"]["sockets"] == found["udp"]["ports"] == 8300 and found["udp"]["left"] == 55536 - 8300
+        assert found["sockets_not_attributed"] == 8300 - 8192
+        assert "and 108 sockets to more places" in ctl("ephemeral", code=0).stdout
+    finally:
+        pool.drop()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
