@@ -260,7 +260,7 @@ static int walk_one(CgroupMap *m, Entry **entries, size_t *n, size_t *allocated,
                 return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
         dir = fdopendir(fd);
         if (!dir) {
-                r = -errno;
+                r = errno == ENOMEM ? -ENOMEM : 0;
                 close(fd);
                 return r;
         }

@@ -108,8 +108,9 @@ static int search_cgroup(Search *s, int parent, const char *name, unsigned depth
                 return errno == EMFILE || errno == ENFILE ? -errno : 0;
         dir = fdopendir(fd);
         if (!dir) {
+                r = errno == ENOMEM ? -ENOMEM : 0;
                 close(fd);
-                return -ENOMEM;
+                return r;
         }
         r = search_procs(s, fd);
         while (r >= 0 && depth < CGROUP_DEPTH_MAX && (d = readdir(dir)))

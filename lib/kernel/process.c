@@ -71,8 +71,11 @@ int process_search_fds(int process, uint32_t inode, uint64_t deadline, int *ret_
                 return fd;
         dir = fdopendir(fd);
         if (!dir) {
+                /* It looks at the directory, which may have gone by now. */
+                int r = process_error(errno);
+
                 close(fd);
-                return -ENOMEM;
+                return r;
         }
         while ((d = readdir(dir))) {
                 char target[sizeof(want)];
@@ -129,8 +132,9 @@ int process_search_threads(int process, pid_t pid, uint32_t inode, uint64_t dead
                 return fd;
         dir = fdopendir(fd);
         if (!dir) {
+                r = process_error(errno);
                 close(fd);
-                return -ENOMEM;
+                return r;
         }
         while (r == 0 && (d = readdir(dir))) {
                 _cleanup_(closep) int task = -1;
