@@ -10,16 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <syslog.h>
-#include <systemd/sd-daemon.h>
 
 #include "activation/arguments.h"
+#include "activation/callers.h"
 #include "activation/pid1-sockets.h"
 #include "activation/pid1.h"
 #include "base/cleanup.h"
@@ -28,18 +25,10 @@
 #include "kernel/runtime.h"
 #include "kernel/unit-file.h"
 
-#define PEER_USER    "portreserved"
-#define IDLE_MSEC    10000
-#define REQUEST_MSEC 1000
-
 /* Who asks: they are served one after the other. */
 static struct ucred peer;
 
-/* journald reads the level from the prefix. */
-#define say(level, format, ...) (void) fprintf(stderr, "<%d>" format "\n", level, ##__VA_ARGS__)
-#define say_asked(level, format, ...)                                                              \
-        say(level, format " Asked by pid %d, uid %u.", ##__VA_ARGS__, (int) peer.pid,              \
-            (unsigned) peer.uid)
+static const char *runtime_dir = RUNTIME_DIR_DEFAULT;
 
 /* "port-alert@x.service" is an instance of "port-alert@.service". */
 static bool instance_of(const char *unit, const char *template)
@@ -89,7 +78,7 @@ static void start_unit(sd_bus *bus, const Config *c, const char *unit)
         int r;
 
         if (!unit_name_valid(unit)) {
-                say_asked(LOG_WARNING, "Not started: the name asked for is no unit's.");
+                say_asked(&peer, LOG_WARNING, "Not started: the name asked for is no unit's.");
                 return;
         }
 
@@ -102,7 +91,7 @@ static void start_unit(sd_bus *bus, const Config *c, const char *unit)
         allowed = alert_unit(c, unit) ||
                   (failed && (unit_name_has_suffix(unit, ".socket") || owner_unit(c, names)));
         if (!allowed) {
-                say_asked(LOG_NOTICE, "%s: not started: it %s.", unit,
+                say_asked(&peer, LOG_NOTICE, "%s: not started: it %s.", unit,
                           failed ? "is neither a socket unit nor named by portreserved's "
                                    "configuration"
                                  : "has not failed");
@@ -117,7 +106,7 @@ static void start_unit(sd_bus *bus, const Config *c, const char *unit)
 }
 
 /* Every name of a request; the last must be terminated too. */
-static void serve_request(const char *runtime_dir, const char *request, size_t size)
+static void serve_request(const char *request, size_t size)
 {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(config_freep) Config *c = NULL;
@@ -125,7 +114,7 @@ static void serve_request(const char *runtime_dir, const char *request, size_t s
         int r;
 
         if (size == 0 || request[size - 1] != 0) {
-                say_asked(LOG_WARNING, "A request that is not a list of names was dropped.");
+                say_asked(&peer, LOG_WARNING, "A request that is not a list of names was dropped.");
                 return;
         }
 
@@ -211,48 +200,17 @@ static void serve_list(int fd)
                 say(LOG_ERR, "Cannot list the socket units: %s", strerror(-r));
 }
 
-static bool peer_admitted(int fd)
+static void serve(int fd, const struct ucred *who)
 {
-        socklen_t l = sizeof(peer);
-        const struct passwd *pw = getpwnam(PEER_USER);
-
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &l) < 0)
-                return false;
-        if (pw && peer.uid == pw->pw_uid)
-                return true;
-        say_asked(LOG_WARNING, "A request was refused: only user " PEER_USER " may ask.");
-        return false;
-}
-
-static int accept_one(int listener, const char *runtime_dir)
-{
-        _cleanup_(closep) int fd = -1;
-        struct pollfd p = { .events = POLLIN };
         char request[ACT_MESSAGE_MAX + 1];
-        ssize_t n;
+        size_t n;
 
-        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0)
-                return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -errno;
-        if (!peer_admitted(fd))
-                return 0;
-
-        p.fd = fd;
-        if (poll(&p, 1, REQUEST_MSEC) <= 0)
-                return 0;
-        n = recv(fd, request, sizeof(request), 0);
-        if (n <= 0)
-                return 0;
-        if (n > ACT_MESSAGE_MAX) {
-                say_asked(LOG_WARNING, "A request of more than %d bytes was dropped.",
-                          ACT_MESSAGE_MAX);
-                return 0;
-        }
+        peer = *who;
+        n = callers_receive(fd, who, request, ACT_MESSAGE_MAX);
         if (n == sizeof(ACT_LIST) && memcmp(request, ACT_LIST, sizeof(ACT_LIST)) == 0)
                 serve_list(fd);
-        else
-                serve_request(runtime_dir, request, (size_t) n);
-        return 0;
+        else if (n > 0)
+                serve_request(request, n);
 }
 
 static const char help[] =
@@ -263,31 +221,9 @@ static const char help[] =
 
 int main(int argc, char *argv[])
 {
-        const char *runtime_dir = RUNTIME_DIR_DEFAULT;
-        struct pollfd p = { .fd = SD_LISTEN_FDS_START, .events = POLLIN };
+        static const Callers callers = { .program = "portreserved-act", .serve = serve };
         int r;
 
         r = arguments_parse(argc, argv, help, &runtime_dir);
-        if (r >= 0)
-                return r;
-
-        if (sd_listen_fds(1) != 1) {
-                say(LOG_ERR, "portreserved-act is started by portreserved-act.socket only.");
-                return EXIT_FAILURE;
-        }
-
-        /* PID 1 starts it again with the next request. */
-        for (;;) {
-                r = poll(&p, 1, IDLE_MSEC);
-                if (r == 0)
-                        return EXIT_SUCCESS;
-                if (r < 0 && errno == EINTR)
-                        continue;
-                if (r > 0)
-                        r = accept_one(p.fd, runtime_dir);
-                if (r < 0) {
-                        say(LOG_ERR, "Cannot take requests: %s", strerror(r == -1 ? errno : -r));
-                        return EXIT_FAILURE;
-                }
-        }
+        return r >= 0 ? r : callers_serve(&callers);
 }

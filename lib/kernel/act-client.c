@@ -6,27 +6,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "kernel/helper-client.h"
 #include "kernel/runtime.h"
 #include "model/socket-unit.h"
 
 int act_request(const void *message, size_t size, int *ret_fd)
 {
-        const struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = ACT_SOCKET };
-        _cleanup_(closep) int fd = -1;
-
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
-        if (connect(fd, (const struct sockaddr *) &sa, sizeof(sa)) < 0)
-                return -errno;
-        if (send(fd, message, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                return -errno;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
+        return helper_request(ACT_SOCKET, message, size, ret_fd);
 }
 
 static int receive_fd(int fd, int *ret)

@@ -5,9 +5,7 @@
 
 #include <stddef.h>
 
-/* Sends one request (kernel/runtime.h) and hands out the connection, on which the answer comes, if
- * there is one. -ENOENT, -ECONNREFUSED: portreserved-act.socket is not there; -EAGAIN: too many
- * ask. */
+/* One request (kernel/runtime.h); see helper_request(). */
 int act_request(const void *message, size_t size, int *ret_fd);
 
 /* The answer to ACT_LIST, once the connection is readable: its text, malloc'ed. -EPIPE: hung up

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -158,6 +159,33 @@ int process_has_inode(pid_t pid, uint32_t inode)
         _cleanup_(closep) int process = process_open(pid);
 
         return process < 0 ? process : process_search_fds(process, inode, 0, NULL);
+}
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+int process_socket_reuse(pid_t pid, int number, uint32_t inode)
+{
+        _cleanup_(closep) int pidfd = -1, copy = -1;
+        socklen_t l = sizeof(int);
+        struct stat st;
+        int reuse;
+
+        /* Both are close-on-exec by themselves. */
+        pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        if (pidfd < 0)
+                return process_error(errno);
+        copy = (int) syscall(SYS_pidfd_getfd, pidfd, number, 0);
+        if (copy < 0)
+                return errno == EBADF ? -ENOENT : process_error(errno);
+        if (fstat(copy, &st) < 0)
+                return -errno;
+        if (!S_ISSOCK(st.st_mode) || st.st_ino != inode)
+                return -ENOENT;
+        if (getsockopt(copy, SOL_SOCKET, SO_REUSEADDR, &reuse, &l) < 0)
+                return -errno;
+        return reuse != 0;
 }
 
 #ifndef SO_PEERPIDFD

@@ -30,6 +30,12 @@ int process_search_fds(int process, uint32_t inode, uint64_t deadline, int *ret_
  * thread has ended. pid: of that directory. */
 int process_search_threads(int process, pid_t pid, uint32_t inode, uint64_t deadline);
 
+/* Has that socket SO_REUSEADDR? number: of its fd there. Looks at a copy of the fd, which is closed at
+ * once: a close of the process in these microseconds is not the last one, so not for listeners whose
+ * port is to be free when close() returns. 1, 0, -ENOENT (no such process, or another file by now),
+ * -EACCES (needs CAP_SYS_PTRACE; Yama may refuse that, too), -ENOSYS (before Linux 5.6). */
+int process_socket_reuse(pid_t pid, int number, uint32_t inode);
+
 /* A pidfd of the process at the other end of an AF_UNIX connection, whose pid SO_PEERCRED gave: of
  * that very process from Linux 6.5 on (SO_PEERPIDFD); before, of whoever has its pid by now. -ESRCH:
  * it has ended. */

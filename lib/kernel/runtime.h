@@ -50,3 +50,7 @@
 #define ACT_SOCKET      "/run/portreserved-act"
 #define ACT_MESSAGE_MAX 4096
 #define ACT_LIST        "list"
+
+/* The socket of portreserved-inspect.socket, for user portreserved and root; kernel/inspect-message.h
+ * says what goes over it. */
+#define INSPECT_SOCKET "/run/portreserved-inspect"

@@ -12,10 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-UNITS = ["portreserved.service", "portreserved-list.service", "portreserved-act.service", "portreserved-act.socket"]
-EXPOSURE_MAX = {"portreserved.service": 2.1, "portreserved-list.service": 2.1, "portreserved-act.service": 2.1}
+UNITS = ["portreserved.service", "portreserved-list.service", "portreserved-act.service", "portreserved-act.socket",
+         "portreserved-inspect.service", "portreserved-inspect.socket"]
+EXPOSURE_MAX = {"portreserved.service": 2.1, "portreserved-list.service": 2.1, "portreserved-act.service": 2.1,
+                "portreserved-inspect.service": 1.2}
 EARLY = ["DefaultDependencies=no", "After=systemd-sysctl.service systemd-sysusers.service", "Conflicts=shutdown.target"]
 CAPABILITIES = {"CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_LEASE"}
+INSPECT_CAPABILITIES = {"CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"}
 
 number = 0
 
@@ -53,7 +56,7 @@ def main():
             (Path(tmp) / unit).write_text(text)
         bin_ = Path(tmp) / "bin"
         bin_.mkdir()
-        for program in ("portreserved", "portreservectl", "portreserved-act"):
+        for program in ("portreserved", "portreservectl", "portreserved-act", "portreserved-inspect"):
             (bin_ / program).symlink_to("/bin/true")
 
         said = verify(UNITS, tmp)
@@ -78,6 +81,10 @@ def main():
     for key in ("AmbientCapabilities", "CapabilityBoundingSet"):
         found = [set(line.partition("=")[2].split()) for line in lines if line.startswith(key + "=")]
         check(found == [CAPABILITIES], f"{key}= is exactly the three", str(found))
+    inspect = (build / "units" / "portreserved-inspect.service").read_text().splitlines()
+    for key in ("AmbientCapabilities", "CapabilityBoundingSet"):
+        found = [set(line.partition("=")[2].split()) for line in inspect if line.startswith(key + "=")]
+        check(found == [INSPECT_CAPABILITIES], f"{key}= of portreserved-inspect.service is exactly the two", str(found))
     # Each of these breaks something that no test would see at once.
     for key in ("ProtectProc", "ProcSubset", "IPAddressDeny", "IPAccounting", "StateDirectory", "PrivateTmp"):
         check(not any(line.startswith(key + "=") for line in lines), f"portreserved.service has no {key}=")
