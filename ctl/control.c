@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
 
@@ -51,7 +52,7 @@ static Exit exit_code(const sd_bus_error *error, int r)
         }
 }
 
-Exit control_call(const Ctl *c, const char *method, char **ret)
+Exit control_call(const Ctl *c, char **ret, const char *method, const char *types, ...)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -59,14 +60,18 @@ Exit control_call(const Ctl *c, const char *method, char **ret)
         const char *text = NULL;
         char path[PATH_MAX];
         Exit e = EXIT_OK;
+        va_list ap;
         int r;
 
         r = path_join(path, sizeof(path), c->runtime_dir, RUNTIME_CONTROL);
         if (r >= 0)
                 r = bus_client_open(path, TIMEOUT_USEC, &bus);
-        if (r >= 0)
-                r = sd_bus_call_method(bus, NULL, BUS_PATH, BUS_INTERFACE, method, &error, &reply,
-                                       "");
+        if (r >= 0) {
+                va_start(ap, types);
+                r = sd_bus_call_methodv(bus, NULL, BUS_PATH, BUS_INTERFACE, method, &error, &reply,
+                                        types, ap);
+                va_end(ap);
+        }
         if (r >= 0)
                 r = sd_bus_message_read(reply, "s", &text);
         if (r < 0) {

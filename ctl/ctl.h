@@ -30,6 +30,7 @@ typedef struct Ctl {
         JsonMode json;
         bool no_legend;
         bool quiet;
+        bool dry_run; /* evict */
 } Ctl;
 
 /* The verbs, one file each. args: what follows the verb, NULL-terminated, as many as the verb table
@@ -38,6 +39,7 @@ Exit verb_status(const Ctl *c, char **args);
 Exit verb_list(const Ctl *c, char **args);
 Exit verb_show(const Ctl *c, char **args);
 Exit verb_why(const Ctl *c, char **args);
+Exit verb_evict(const Ctl *c, char **args);
 Exit verb_check(const Ctl *c, char **args);
 Exit verb_ephemeral(const Ctl *c, char **args);
 Exit verb_watch(const Ctl *c, char **args);

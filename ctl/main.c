@@ -9,16 +9,18 @@
 #include "ctl/output.h"
 
 const Verb verbs[] = {
-        { "status", "[NAME…]", 0, -1, false, verb_status, "how it all stands, and what is wrong" },
-        { "list", "", 0, 0, false, verb_list, "a row for each run of reserved ports" },
-        { "show", "NAME", 1, 1, false, verb_show, "everything about one reservation" },
-        { "why", "PORT[/PROTO]", 1, 1, true, verb_why,
+        { "status", "[NAME…]", 0, -1, 0, verb_status, "how it all stands, and what is wrong" },
+        { "list", "", 0, 0, 0, verb_list, "a row for each run of reserved ports" },
+        { "show", "NAME", 1, 1, 0, verb_show, "everything about one reservation" },
+        { "why", "PORT[/PROTO]", 1, 1, TAKES_CONFIG, verb_why,
           "who has a port, why a server cannot have it, and what to do" },
-        { "check", "[FILE]", 0, 1, true, verb_check, "all mistakes of a configuration" },
-        { "ephemeral", "", 0, 0, false, verb_ephemeral,
+        { "evict", "PORT[/PROTO]", 1, 1, TAKES_DRY_RUN, verb_evict,
+          "close the sockets of others on a port" },
+        { "check", "[FILE]", 0, 1, TAKES_CONFIG, verb_check, "all mistakes of a configuration" },
+        { "ephemeral", "", 0, 0, 0, verb_ephemeral,
           "the ports that the kernel chooses from: left for whom" },
-        { "watch", "", 0, 0, false, verb_watch, "a line for each event, as it happens" },
-        { "reload", "", 0, 0, false, verb_reload, "apply the configuration" },
+        { "watch", "", 0, 0, 0, verb_watch, "a line for each event, as it happens" },
+        { "reload", "", 0, 0, 0, verb_reload, "apply the configuration" },
         {},
 };
 

@@ -12,6 +12,7 @@
 
 typedef enum OptionId {
         OPTION_CONFIG = 256, /* above all characters, which are short options */
+        OPTION_DRY_RUN,
         OPTION_JSON,
         OPTION_NO_LEGEND,
         OPTION_RUNTIME_DIR,
@@ -25,12 +26,15 @@ static const struct {
         const char *value; /* NULL: takes none */
         OptionId id;
         const char *summary;
+        unsigned only; /* for verbs that take it; 0: for all */
 } options[] = {
         { "json", "short|pretty", OPTION_JSON, "print JSON, errors too" },
         { "no-legend", NULL, OPTION_NO_LEGEND, "no headings above tables" },
         { "quiet", NULL, OPTION_QUIET, "print nothing: the exit code tells" },
         { "runtime-dir", "DIR", OPTION_RUNTIME_DIR, "of the daemon, " RUNTIME_DIR_DEFAULT },
-        { "config", "FILE", OPTION_CONFIG, "the configuration that check and why read" },
+        { "config", "FILE", OPTION_CONFIG, "the configuration that check and why read",
+          TAKES_CONFIG },
+        { "dry-run", NULL, OPTION_DRY_RUN, "evict: only say what would be closed", TAKES_DRY_RUN },
         { "help", NULL, OPTION_HELP, "this, or more about the verb given" },
         { "version", NULL, OPTION_VERSION, "the version" },
 };
@@ -70,7 +74,7 @@ static void print_help(const Verb *one)
         for (size_t i = 0; i < ELEMENTSOF(options); i++) {
                 char text[48];
 
-                if (one && options[i].id == OPTION_CONFIG && !one->takes_config)
+                if (one && options[i].only && !(one->takes & options[i].only))
                         continue;
                 (void) snprintf(text, sizeof(text), "--%s%s%s", options[i].name,
                                 options[i].value ? "=" : "", options[i].value ?: "");
@@ -126,6 +130,9 @@ static void set_option(Parse *p, int id, char *value)
                         mistake(p, "--config= needs a file");
                 p->ctl.config = value;
                 break;
+        case OPTION_DRY_RUN:
+                p->ctl.dry_run = true;
+                break;
         case OPTION_HELP:
                 p->help = true;
                 break;
@@ -178,8 +185,10 @@ static const Verb *choose_verb(Parse *p, int n, char *words[])
         else if (v->max >= 0 && n - 1 > v->max)
                 mistake(p, "%s takes %s; '%s' is too much", v->name,
                         v->max == 0 ? "no argument" : v->arguments, words[v->max + 1]);
-        if (p->ctl.config && !v->takes_config)
+        if (p->ctl.config && !(v->takes & TAKES_CONFIG))
                 mistake(p, "--config= is for check and why; %s asks the daemon", v->name);
+        if (p->ctl.dry_run && !(v->takes & TAKES_DRY_RUN))
+                mistake(p, "--dry-run is for evict; %s closes nothing", v->name);
         return v;
 }
 

@@ -5,11 +5,17 @@
 
 #include "ctl/ctl.h"
 
+/* Options that mean something to some verbs only. */
+enum {
+        TAKES_CONFIG = 1 << 0,
+        TAKES_DRY_RUN = 1 << 1,
+};
+
 typedef struct Verb {
         const char *name;
         const char *arguments; /* for the help */
         int min, max;          /* how many arguments; max -1: any */
-        bool takes_config;     /* --config= means something to it */
+        unsigned takes;        /* TAKES_… */
         Exit (*run)(const Ctl *c, char **args);
         const char *summary;
 } Verb;

@@ -54,7 +54,7 @@ Exit verb_reload(const Ctl *c, char **args)
         e = generated_look(c, &before);
         if (e != EXIT_OK)
                 return e;
-        e = control_call(c, "Reload", &text);
+        e = control_call(c, &text, "Reload", "");
         if (e != EXIT_OK)
                 return fail(c, e, "%s", text ?: "out of memory");
         result = text ? json_loads(text, 0, NULL) : NULL;

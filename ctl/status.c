@@ -13,8 +13,8 @@
 
 /* The keys of `status` in state.json, which has more. */
 static const char *const status_keys[] = {
-        "version", "features",   "degraded", "reservations",  "ports",
-        "pending", "collisions", "drifts",   "config_errors", "scan",
+        "version",    "features", "degraded",      "reservations", "ports",     "pending",
+        "collisions", "drifts",   "config_errors", "scan",         "evictions",
 };
 
 static json_t *status_object(const json_t *state)
@@ -71,6 +71,7 @@ static void say_diagnostics(const Ctl *c, const json_t *state, const char *key, 
 
 static void say_daemon(const Ctl *c, const json_t *state)
 {
+        const json_t *evictions = json_object_get(state, "evictions");
         json_int_t ports = get_number(state, "ports");
         json_t *word;
         size_t i;
@@ -82,6 +83,11 @@ static void say_daemon(const Ctl *c, const json_t *state)
             (long long) get_number(state, "pending"));
         say(c, "%12s: %lld, drifts: %lld", "Collisions",
             (long long) get_number(state, "collisions"), (long long) get_number(state, "drifts"));
+        if (get_number(evictions, "evicted") > 0 || get_number(evictions, "waiting") > 0)
+                say(c, "%12s: %lld socket%s closed, %lld waiting", "Evicted",
+                    (long long) get_number(evictions, "evicted"),
+                    PLURAL(get_number(evictions, "evicted")),
+                    (long long) get_number(evictions, "waiting"));
         json_array_foreach(get_array(state, "degraded"), i, word)
                 say(c, "%12s: %s", i == 0 ? "Degraded" : "", json_string_value(word) ?: "-");
         say_diagnostics(c, state, "errors", "Mistakes");

@@ -7,35 +7,12 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "base/parse.h"
 #include "ctl/culprit.h"
 #include "ctl/findings.h"
 #include "ctl/output.h"
+#include "ctl/port.h"
 #include "ctl/reason.h"
 #include "ctl/state.h"
-
-/* "48121", "48121/tcp". *ret_protocol is 0 where none is given. */
-static int parse_port(const char *text, uint16_t *ret_port, int *ret_protocol)
-{
-        const char *slash = strchrnul(text, '/');
-        char digits[8] = "";
-        uint64_t port;
-        int protocol = 0;
-
-        if ((size_t) (slash - text) >= sizeof(digits))
-                return -1;
-        memcpy(digits, text, (size_t) (slash - text));
-        if (parse_uint(digits, 1, UINT16_MAX, &port) < 0)
-                return -1;
-        if (*slash) {
-                protocol = protocol_from_string(slash + 1);
-                if (protocol < 0)
-                        return -1;
-        }
-        *ret_port = (uint16_t) port;
-        *ret_protocol = protocol;
-        return 0;
-}
 
 static json_t *why_object(const Findings *f, const char *reason, json_t *remedy)
 {
@@ -100,11 +77,9 @@ Exit verb_why(const Ctl *c, char **args)
         _cleanup_(freep) char *reason = NULL;
         Exit e;
 
-        if (parse_port(args[0], &f.port, &f.protocol) < 0)
-                return fail(c, EXIT_USAGE,
-                            "'%s' is no port: write a number from 1 to 65535, and /tcp or /udp "
-                            "behind it if you like",
-                            args[0]);
+        e = port_parse(c, args[0], &f.port, &f.protocol);
+        if (e != EXIT_OK)
+                return e;
         e = findings_gather(c, &f);
         if (e != EXIT_OK)
                 return e;

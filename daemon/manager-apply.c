@@ -115,12 +115,14 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
         /* Who still listens is told by the sweep that this begins with. */
         portset_clear(&m->listening_tcp);
         portset_clear(&m->listening_udp);
+        evictor_set_config(m->evictor, config);
         k = watch_apply(m->watch, config);
         if (k < 0)
                 log_error("Cannot watch: %s", strerror(-k));
         /* Who had no memory for the new one still looks into the old. */
         if (r < 0 || k < 0)
                 TAKE_PTR(old);
+        manager_evict_all(m);
         k = units_enable(m->units, config->daemon.socket_units && notify_is_service());
         if (k < 0)
                 log_error("Cannot follow socket units: %s", strerror(-k));

@@ -332,6 +332,7 @@ const BusOps manager_bus_ops = {
         .state = on_bus_state,
         .admits = on_bus_admits,
         .open = on_bus_open,
+        .evict = manager_on_bus_evict,
 };
 
 static void on_client_gone(const char *reservation, uint64_t cgroup, bool last, void *userdata)

@@ -70,12 +70,16 @@ static bool on_watch_asks_ours(uint64_t cookie, uint32_t inode, void *userdata)
         return hold_set_is_ours(m->holds, cookie, inode);
 }
 
-static bool on_watch_asks_held(const Endpoint *e, uint16_t port, void *userdata)
+bool manager_is_held(const Manager *m, const Endpoint *e, uint16_t port)
 {
-        Manager *m = userdata;
         Hold *h = hold_set_find(m->holds, e, port);
 
         return h && hold_state(h) != HOLD_STATE_NONE && hold_state(h) != HOLD_STATE_PENDING;
+}
+
+static bool on_watch_asks_held(const Endpoint *e, uint16_t port, void *userdata)
+{
+        return manager_is_held(userdata, e, port);
 }
 
 static Event collision_event(EventKind kind, const Collision *c)
@@ -95,6 +99,7 @@ static void on_collision_begin(const Collision *c, void *userdata)
         Manager *m = userdata;
 
         alert_event(m->alert, &event);
+        manager_evict(m, c);
 }
 
 /* PID 1 could not listen while somebody had the port. Remains of a connection would still be in
@@ -130,6 +135,7 @@ static void on_collision_changed(const Collision *c, void *userdata)
 {
         Manager *m = userdata;
 
+        manager_evict(m, c);
         state_touch(m->state);
 }
 

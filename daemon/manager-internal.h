@@ -8,6 +8,7 @@
 extern const ReserveOps manager_reserve_ops;
 extern const HoldOps manager_hold_ops;
 extern const WatchOps manager_watch_ops;
+extern const EvictorOps manager_evictor_ops;
 extern const UnitsOps manager_units_ops;
 extern const AlertOps manager_alert_ops;
 extern const BusOps manager_bus_ops;
@@ -39,5 +40,11 @@ void manager_confirm_parked(Manager *m);
 void manager_owner_left(Manager *m, const Reservation *r);
 /* Has the owner any process: its unit, or a command of portreserve-exec? */
 Tristate manager_owner_alive(Manager *m, const Reservation *r);
+/* Do we hold that port ourselves now? */
+bool manager_is_held(const Manager *m, const Endpoint *e, uint16_t port);
+/* Its reservation may want that one off its port (Evict=): looks, soon. The same for all there are. */
+void manager_evict(Manager *m, const Collision *c);
+void manager_evict_all(Manager *m);
+int manager_on_bus_evict(const BusEviction *q, char **ret_json, char **ret_error, void *userdata);
 /* Path of a file in the runtime directory. */
 int manager_runtime_path(const Manager *m, const char *name, char buf[static 4096]);

@@ -148,6 +148,9 @@ int manager_new(const ManagerOptions *options, Manager **ret)
                           strerror(-r));
                 return r;
         }
+        r = evictor_new(m->event, watch_identify(m->watch), &manager_evictor_ops, m, &m->evictor);
+        if (r < 0)
+                return r;
         r = units_new(m->event, options->runtime_dir, &manager_units_ops, m, &m->units);
         if (r < 0)
                 return r;
@@ -165,6 +168,7 @@ Manager *manager_free(Manager *m)
         bus_free(m->bus);
         clients_free(m->clients);
         units_free(m->units);
+        evictor_free(m->evictor);
         watch_free(m->watch);
         hold_set_free(m->holds);
         park_free(m->park);

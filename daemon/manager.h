@@ -12,6 +12,7 @@
 #include "daemon/bus/handover-server.h"
 #include "daemon/bus/open-door.h"
 #include "daemon/clients.h"
+#include "daemon/evict/evictor.h"
 #include "daemon/generated.h"
 #include "daemon/hold/hold.h"
 #include "daemon/owners.h"
@@ -60,6 +61,7 @@ typedef struct Manager {
         Park *park;
         Generated *generated; /* NULL: no systemd, and nothing is generated */
         Watch *watch;
+        Evictor *evictor;
         Units *units;
         Alert *alert;
         Bus *bus;

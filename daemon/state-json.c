@@ -244,9 +244,18 @@ static json_t *scan_to_json(const Manager *m)
                          "overruns", (json_int_t) d->overruns);
 }
 
+static json_t *evictions_to_json(const Manager *m)
+{
+        const EvictorStats *s = evictor_stats(m->evictor);
+
+        return json_pack("{s:I, s:I}", "evicted", (json_int_t) s->evicted, "waiting",
+                         (json_int_t) s->waiting);
+}
+
 static json_t *features_to_json(void)
 {
-        json_t *a = json_pack("[s, s, s, s, s]", "reserve", "hold", "watch", "handover", "control");
+        json_t *a = json_pack("[s, s, s, s, s, s]", "reserve", "hold", "watch", "handover",
+                              "control", "evict");
 
         if (a && notify_is_service())
                 (void) json_array_append_new(a, json_string("fd-store"));
@@ -261,7 +270,8 @@ json_t *state_to_json(const Manager *m, uint64_t started_usec)
 
         config_ports(m->config, &ports);
         o = json_pack(
-                "{s:s, s:i, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s?, s:o, s:o}",
+                "{s:s, s:i, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s?, s:o, "
+                "s:o}",
                 "version", PROJECT_VERSION, "pid", (int) getpid(), "started",
                 time_format(started_usec, started), "updated",
                 time_format(now_usec(CLOCK_REALTIME), updated), "features", features_to_json(),
@@ -271,8 +281,8 @@ json_t *state_to_json(const Manager *m, uint64_t started_usec)
                 (json_int_t) watch_count(m->watch), "drifts",
                 (json_int_t) reserve_drifts(m->reserve), "config_errors",
                 (json_int_t) (m->config->n_errors + m->config->n_errors_dropped), "scan",
-                scan_to_json(m), "config", m->options.config, "list", reservations_to_json(m),
-                "events", alert_recent(m->alert));
+                scan_to_json(m), "evictions", evictions_to_json(m), "config", m->options.config,
+                "list", reservations_to_json(m), "events", alert_recent(m->alert));
         diagnostics = json_from_diagnostics(m->config);
         if (!o || !diagnostics || json_object_update(o, diagnostics) < 0) {
                 json_decref(o);

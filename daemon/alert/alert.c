@@ -110,7 +110,8 @@ static void alert_log(Alert *a, const Event *e)
         _cleanup_(freep) char *message = NULL;
         unsigned suppressed = 0;
 
-        if (!log_wants(event_kind_priority(e->kind)) || !limit_pass(a, e, &suppressed))
+        if (!log_wants(event_kind_priority(e->kind)) ||
+            (e->kind != EVENT_EVICTED && !limit_pass(a, e, &suppressed)))
                 return;
         message = event_message(e);
         if (!message)

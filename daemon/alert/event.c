@@ -122,7 +122,7 @@ static void put_sentence(FILE *f, const Event *e)
                 fputs("is open to its owner", f);
                 break;
         case EVENT_EVICTED:
-                fputs("was freed by closing the socket of ", f);
+                fputs("was cleared of ", f);
                 if (e->holder)
                         put_holder(f, e->holder);
                 break;

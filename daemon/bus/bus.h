@@ -20,6 +20,10 @@
  * shared: they share while the calling process lives (pidfd: it execs the command in place, and its
  * connection is gone by then). Errors …Error.NotFound, …Error.Denied, …Error.InUse.
  *
+ * Evict(q port, s protocol, b dry_run) -> s: JSON as of `portreservectl evict`. protocol "": tcp, or udp
+ * where only that is declared. A User= may free the ports of its own reservations, as far as their
+ * Evict= goes. Errors …Error.NotFound, …Error.Denied.
+ *
  * Subscribe(): from then on, the signal Event(s json) for every event.
  *
  * Hello() of org.freedesktop.DBus is answered, for busctl. */
@@ -40,6 +44,14 @@ typedef struct BusCaller {
         int pidfd;
 } BusCaller;
 
+typedef struct BusEviction {
+        uint16_t port;
+        int protocol; /* 0: not given */
+        bool dry_run;
+        uid_t uid;
+        pid_t pid;
+} BusEviction;
+
 typedef struct BusOps {
         /* Asked by uid 0 and our own only. On failure -errno (-EINVAL, -EBADMSG: mistakes in the
          * configuration) and *ret_error a malloc'ed text. *ret_json malloc'ed. */
@@ -51,6 +63,8 @@ typedef struct BusOps {
          * -EPERM, -EADDRINUSE with *ret_error, a malloc'ed text. */
         int (*open)(const char *name, const BusCaller *caller, int **ret_fds, size_t *ret_n,
                     char ***ret_names, char **ret_error, void *userdata);
+        /* Frees a port. *ret_json malloc'ed; -ENOENT, -EPERM with *ret_error as above. */
+        int (*evict)(const BusEviction *q, char **ret_json, char **ret_error, void *userdata);
 } BusOps;
 
 /* Listens on RUNTIME/control (0666: admission is by credentials). */

@@ -90,7 +90,7 @@ static int reply_sockets(sd_bus_message *m, const int *fds, size_t n, char **nam
         return sd_bus_send(NULL, reply, NULL);
 }
 
-static const char *open_error_name(int r)
+static const char *error_name(int r)
 {
         switch (r) {
         case -ENOENT:
@@ -130,11 +130,34 @@ static int method_open(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = answered(p,
                      peer_ops(p)->open(name, &caller, &fds, &n, &names, &text, peer_userdata(p)));
         if (r < 0)
-                return fail(error, open_error_name(r), r, text);
+                return fail(error, error_name(r), r, text);
         if (n > OPEN_FDS_MAX)
                 return fail(error, ERROR_FAILED, -E2BIG,
                             "More sockets than one message carries (252)");
         return answered(p, reply_sockets(m, fds, n, names));
+}
+
+static int method_evict(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        _cleanup_(freep) char *json = NULL, *text = NULL;
+        Peer *p = userdata;
+        BusEviction q = { .uid = peer_uid(p), .pid = peer_pid(p) };
+        const char *protocol;
+        int dry_run, r;
+
+        r = sd_bus_message_read(m, "qsb", &q.port, &protocol, &dry_run);
+        if (r < 0)
+                return r;
+        q.dry_run = dry_run;
+        if (*protocol)
+                q.protocol = protocol_from_string(protocol);
+        if (q.port == 0 || q.protocol < 0)
+                return fail(error, SD_BUS_ERROR_INVALID_ARGS, -EINVAL,
+                            "A port from 1 to 65535, and tcp, udp or nothing");
+        r = answered(p, peer_ops(p)->evict(&q, &json, &text, peer_userdata(p)));
+        if (r < 0)
+                return fail(error, error_name(r), r, text);
+        return answered(p, reply_string(m, json));
 }
 
 static int method_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -159,6 +182,8 @@ static const sd_bus_vtable interface_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Open", SD_BUS_ARGS("s", name),
                                 SD_BUS_RESULT("ah", sockets, "as", names), method_open,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Evict", SD_BUS_ARGS("q", port, "s", protocol, "b", dry_run),
+                                SD_BUS_RESULT("s", json), method_evict, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_subscribe,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", json), 0),

@@ -62,7 +62,7 @@ static const ConfigKey keys[] = {
         { SECTION_RESERVATION, "Exclusive", config_parse_enum, R(exclusive), KEY_LATER,
           .from_string = exclusive_from_string, .written = R(exclusive_explicit),
           .hint = "no, audit or yes" },
-        { SECTION_RESERVATION, "Evict", config_parse_enum, R(evict), KEY_LATER,
+        { SECTION_RESERVATION, "Evict", config_parse_enum, R(evict),
           .from_string = evict_from_string, .hint = "no, ephemeral or any" },
         { SECTION_RESERVATION, "AlertUnit", config_parse_text, R(alert_unit), KEY_LATER,
           .valid = config_valid_template, .hint = "a template unit, as alert@.service" },

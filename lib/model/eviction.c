@@ -69,6 +69,11 @@ EvictionVerdict eviction_judge(EvictionScope scope, Kind kind, const Observation
         return s->automatic == TRI_YES ? judge_chosen(scope, s) : judge_explicit(scope, s);
 }
 
+bool eviction_is_left(EvictionVerdict v)
+{
+        return v != EVICTION_DESTROY && v != EVICTION_ABORT;
+}
+
 const char *eviction_reason(EvictionVerdict v)
 {
         switch (v) {

@@ -40,5 +40,8 @@ typedef enum EvictionVerdict {
  * may have come in. o.socket.automatic must be known. */
 EvictionVerdict eviction_judge(EvictionScope scope, Kind kind, const Observation *o, bool served);
 
+/* Is the socket not to be destroyed? */
+bool eviction_is_left(EvictionVerdict v);
+
 /* Why the port is not free of that one, in words that follow its name; NULL where it is. */
 const char *eviction_reason(EvictionVerdict v);

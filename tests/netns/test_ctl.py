@@ -91,7 +91,9 @@ def impostor(place):
     (["lst"], "did you mean 'list'?"),
     (["statsu"], "did you mean 'status'?"),
     (["WHY"], "unknown verb 'WHY'"),
-    (["evict", "80"], "unknown verb 'evict'"),
+    (["evict"], "evict needs PORT"),
+    (["evict", "80/sctp"], "is no port"),
+    (["reload", "--dry-run"], "--dry-run is for evict"),
     (["list", "x"], "'x' is too much"),
     (["show"], "show needs NAME"),
     (["show", "a", "b"], "'b' is too much"),
@@ -137,7 +139,6 @@ def test_help(ctl):
         one = ctl(verb, "--help", code=0).stdout
         assert one.startswith(f"portreservectl [OPTION…] {verb}")
         assert ("--config" in one) == (verb in ("why", "check"))
-    assert "evict" not in whole
 
 
 def test_version(ctl):
@@ -178,7 +179,7 @@ def test_check(ctl, place):
 
 def test_check_names_every_mistake(ctl, place):
     bad = place / "bad.conf"
-    bad.write_text("[web]\nPorts=0\nPorts=65536\nListenStream=127.0.0.1:99999\nPorst=80\nEvict=any\nPorts=80\n")
+    bad.write_text("[web]\nPorts=0\nPorts=65536\nListenStream=127.0.0.1:99999\nPorst=80\nExclusive=audit\nPorts=80\n")
     r = ctl("check", bad, code=7)
     for line in (2, 3, 4, 5):
         assert re.search(rf"^{bad}:{line}: .+; .+", r.stdout, re.M), r.stdout
@@ -431,7 +432,8 @@ def test_show(ctl, impostor):
 
 
 def test_status(ctl, impostor):
-    keys = ["version", "features", "degraded", "reservations", "ports", "pending", "collisions", "drifts", "config_errors", "scan"]
+    keys = ["version", "features", "degraded", "reservations", "ports", "pending", "collisions", "drifts", "config_errors", "scan",
+            "evictions"]
     impostor.write(impostor.state(reservation("web", endpoint(80)), degraded=["bound-inactive: the kernel is too old"],
                                   errors=[{"file": "/etc/x.conf", "line": 3, "message": "no; yes"}], config_errors=1))
     found = ctl.json("status")

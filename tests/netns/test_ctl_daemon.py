@@ -13,7 +13,8 @@ from test_ctl import HOLDER_KEYS, assert_prediction, watch, why  # noqa: F401 (w
 
 RES_KEYS = ["name", "unit", "user", "source", "socket_unit", "hold", "exclusive", "enforced", "endpoints"]
 EP_KEYS = ["protocol", "address", "port", "last", "state", "reserved", "restart_needed", "collision"]
-STATUS_KEYS = ["version", "features", "degraded", "reservations", "ports", "pending", "collisions", "drifts", "config_errors", "scan"]
+STATUS_KEYS = ["version", "features", "degraded", "reservations", "ports", "pending", "collisions", "drifts", "config_errors", "scan",
+               "evictions"]
 
 CONFIG = """\
 [web]

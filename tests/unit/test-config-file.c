@@ -275,7 +275,7 @@ static void test_print(void **state)
         size_t size;
         FILE *f;
 
-        put("/etc/portreserved.conf", "[a]\nPorts=1\nHold=x\nEvict=any\n");
+        put("/etc/portreserved.conf", "[a]\nPorts=1\nHold=x\nExclusive=audit\n");
         c = load(NULL);
         f = open_memstream(&text, &size);
         config_print_diagnostics(c, f);
@@ -283,7 +283,7 @@ static void test_print(void **state)
         assert_string_equal(
                 text,
                 "/etc/portreserved.conf:3: Hold= is \"x\"; write none, shared, bound or listen\n"
-                "/etc/portreserved.conf:4: warning: Evict= has no effect in this build; it may "
+                "/etc/portreserved.conf:4: warning: Exclusive= has no effect in this build; it may "
                 "stay, or be removed\n");
 }
 

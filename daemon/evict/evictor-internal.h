@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What evictor.c (when, and what is done) and evictor-judge.c share. */
+
+#include "base/table.h"
+#include "daemon/evict/evictor.h"
+#include "daemon/evict/limit.h"
+#include "daemon/evict/scene.h"
+
+struct Evictor {
+        sd_event_source *timer;
+        EvictorOps ops;
+        void *userdata;
+        SockDiag *diag;
+        Identify *identify;
+        const Config *config;
+        PortSet tcp_due, udp_due;
+        Limit limit;
+        Table told; /* by cookie */
+        uint64_t waiting_told;
+        int error;
+        EvictorStats stats;
+};
+
+/* One look at some ports of a protocol, and what is done about it. */
+typedef struct EvictorRun {
+        Evictor *v;
+        const EvictionRequest *request; /* NULL: by Evict= */
+        void (*seen)(const Eviction *x, void *userdata);
+        void *userdata;
+        Scene scene;
+        Eviction remains;      /* of the port that is looked at */
+        Holder remains_holder; /* its strings are others' */
+        PortSet held_back;
+        size_t n_held_back, n_others;
+} EvictorRun;
+
+/* The verdict on one socket of the run's scene: fills reservation, endpoint and verdict of x. Returns
+ * the kind that it has for that reservation. */
+Kind evictor_judge(EvictorRun *run, const Socket *s, Eviction *x);

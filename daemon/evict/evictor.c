@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "base/clock.h"
+#include "daemon/evict/evictor-internal.h"
+
+/* Sockets of which was said that they stay. Nobody has so many for long. */
+#define TOLD_MAX 4096u
+
+#define TIMER_ACCURACY (5 * USEC_PER_MSEC)
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+
+int evictor_new(sd_event *event, Identify *identify, const EvictorOps *ops, void *userdata,
+                Evictor **ret)
+{
+        _cleanup_(evictor_freep) Evictor *v = NULL;
+        int r;
+
+        v = calloc(1, sizeof(*v));
+        if (!v)
+                return -ENOMEM;
+        v->ops = *ops;
+        v->userdata = userdata;
+        v->identify = identify;
+        r = sock_diag_new(&v->diag);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time(event, &v->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY, on_timer, v);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(v);
+        return 0;
+}
+
+Evictor *evictor_free(Evictor *v)
+{
+        if (!v)
+                return NULL;
+        sd_event_source_disable_unref(v->timer);
+        sock_diag_free(v->diag);
+        limit_deinit(&v->limit);
+        table_deinit(&v->told);
+        free(v);
+        return NULL;
+}
+
+void evictor_set_config(Evictor *v, const Config *c)
+{
+        v->config = c;
+}
+
+const EvictorStats *evictor_stats(const Evictor *v)
+{
+        return &v->stats;
+}
+
+static PortSet *due_of(Evictor *v, int protocol)
+{
+        return protocol == IPPROTO_UDP ? &v->udp_due : &v->tcp_due;
+}
+
+static void arm(Evictor *v, uint64_t delay)
+{
+        (void) sd_event_source_set_time(v->timer, now_usec(CLOCK_MONOTONIC) + delay);
+        (void) sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
+}
+
+void evictor_want(Evictor *v, int protocol, uint16_t port)
+{
+        portset_add(due_of(v, protocol), port);
+        arm(v, 0);
+}
+
+static bool is_rehearsal(const EvictorRun *run)
+{
+        return run->request && run->request->dry_run;
+}
+
+/* Remains are not counted, since nobody misses them. */
+static bool may_destroy(EvictorRun *run, const Eviction *x, const Socket *s)
+{
+        return is_rehearsal(run) || s->timewait ||
+               limit_pass(&run->v->limit, x->reservation ? x->reservation->name : "",
+                          now_usec(CLOCK_MONOTONIC));
+}
+
+/* By cookie: -ENOENT where it has gone by itself. */
+static int destroy(EvictorRun *run, const Socket *s)
+{
+        int r;
+
+        if (is_rehearsal(run))
+                return 0;
+        r = sock_diag_destroy(run->v->diag, s);
+        if (r >= 0)
+                run->v->stats.evicted++;
+        return r;
+}
+
+static void report(EvictorRun *run, const Eviction *x)
+{
+        Evictor *v = run->v;
+        bool done = !eviction_is_left(x->verdict) && x->error == 0;
+
+        if (run->seen)
+                run->seen(x, run->userdata);
+        if (done && !is_rehearsal(run))
+                v->ops.evicted(x, v->userdata);
+        else if (!run->request)
+                v->ops.left(x, v->userdata);
+}
+
+static void report_remains(EvictorRun *run)
+{
+        if (run->remains.count > 0)
+                report(run, &run->remains);
+        run->remains = (Eviction){};
+}
+
+/* Of a thousand remains one is named. */
+static void add_remains(EvictorRun *run, const Eviction *x, const Holder *h)
+{
+        if (run->remains.count > 0 &&
+            (run->remains.reservation != x->reservation ||
+             run->remains_holder.socket.local_port != h->socket.local_port))
+                report_remains(run);
+        if (run->remains.count == 0) {
+                run->remains = *x;
+                run->remains.count = 0;
+                run->remains_holder = *h;
+                run->remains.holder = &run->remains_holder;
+        }
+        run->remains.count++;
+}
+
+/* Was it said before? Forgets all when there are too many: then they are said again. */
+static bool told_before(Evictor *v, uint64_t cookie)
+{
+        if (table_get(&v->told, cookie))
+                return true;
+        if (v->told.n >= TOLD_MAX)
+                table_deinit(&v->told);
+        (void) table_set(&v->told, cookie, v);
+        return false;
+}
+
+/* Does anybody want to hear of one that stays? */
+static bool is_news(EvictorRun *run, const Eviction *x, const Socket *s)
+{
+        if (run->request)
+                return true;
+        return x->reservation->evict != EVICT_NO && !told_before(run->v, s->cookie);
+}
+
+/* The holder's strings are the caller's to free with *named, or others'. */
+static void name_holder(Evictor *v, const Eviction *x, const Socket *s, Kind kind, Holder *ret,
+                        Holder *named)
+{
+        const Holder *known = NULL;
+
+        if (x->endpoint)
+                known = v->ops.known(x->endpoint, s->local_port, s->cookie, v->userdata);
+        if (!known && !s->timewait)
+                (void) identify_holder(v->identify, s, kind, named);
+        *ret = known ? *known : *named;
+        ret->socket = *s;
+        ret->kind = kind;
+}
+
+static void act(EvictorRun *run, const Socket *s)
+{
+        _cleanup_(holder_done) Holder named;
+        Evictor *v = run->v;
+        Eviction x = { .count = 1 };
+        bool left, stays;
+        Holder h;
+        Kind kind;
+
+        holder_init(&named);
+        kind = evictor_judge(run, s, &x);
+        if (x.verdict == EVICTION_PASS) {
+                run->n_others++;
+                return;
+        }
+        left = eviction_is_left(x.verdict);
+        if (left && !is_news(run, &x, s))
+                return;
+        if (!left && !may_destroy(run, &x, s)) {
+                x.error = -EAGAIN;
+                portset_add(&run->held_back, s->local_port);
+                run->n_held_back++;
+                if (!run->request)
+                        return;
+        }
+
+        /* Before it is destroyed: a moment later its process may have closed it. */
+        name_holder(v, &x, s, kind, &h, &named);
+        x.holder = &h;
+        if (!left && x.error == 0)
+                x.error = destroy(run, s);
+        if (x.error == -ENOENT)
+                return;
+        if (!left && s->timewait && x.error == 0) {
+                add_remains(run, &x, &h);
+                return;
+        }
+        /* Of one that was aborted, what is said now says that it stays; a refusal is said once. */
+        stays = !left && (x.error < 0 || x.verdict == EVICTION_ABORT);
+        if (!run->request && stays && told_before(v, s->cookie) && x.error < 0)
+                return;
+        report(run, &x);
+}
+
+static int run_ports(EvictorRun *run, int protocol, const PortSet *ports)
+{
+        int r;
+
+        r = scene_take(run->v->diag, protocol, ports, &run->scene);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < run->scene.n; i++)
+                act(run, run->scene.sockets + i);
+        report_remains(run);
+        scene_done(&run->scene);
+        return 0;
+}
+
+static void tell_error(Evictor *v, int error)
+{
+        if (v->error == error)
+                return;
+        v->error = error;
+        v->ops.failed(error, v->userdata);
+}
+
+/* What is left for later stays due. */
+static int run_due(Evictor *v, int protocol, size_t *n_waiting)
+{
+        PortSet *due = due_of(v, protocol), ports = *due;
+        EvictorRun run = { .v = v };
+        int r;
+
+        if (portset_empty(&ports))
+                return 0;
+        portset_clear(due);
+        r = run_ports(&run, protocol, &ports);
+        portset_unite(due, r < 0 ? &ports : &run.held_back);
+        *n_waiting += run.n_held_back;
+        return r;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        Evictor *v = userdata;
+        size_t waiting = 0;
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+        int r, q;
+
+        if (!v->config)
+                return 0;
+        r = run_due(v, IPPROTO_TCP, &waiting);
+        q = run_due(v, IPPROTO_UDP, &waiting);
+        v->stats.waiting = waiting;
+        tell_error(v, MIN_OF(MIN_OF(r, q), 0));
+        if (waiting > 0 && (v->waiting_told == 0 || now >= v->waiting_told + LIMIT_WINDOW_USEC)) {
+                v->waiting_told = now;
+                v->ops.waiting(waiting, v->userdata);
+        }
+        if (!portset_empty(&v->tcp_due) || !portset_empty(&v->udp_due))
+                arm(v, LIMIT_WINDOW_USEC);
+        return 0;
+}
+
+int evictor_run(Evictor *v, const EvictionRequest *q,
+                void (*seen)(const Eviction *x, void *userdata), void *userdata, size_t *ret_others)
+{
+        EvictorRun run = { .v = v, .request = q, .seen = seen, .userdata = userdata };
+        PortSet ports = {};
+        int r;
+
+        portset_add(&ports, q->port);
+        r = run_ports(&run, q->protocol, &ports);
+        if (r < 0)
+                return r;
+        *ret_others = run.n_others;
+        return 0;
+}
