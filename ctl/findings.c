@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "ctl/ours.h"
 #include "ctl/output.h"
@@ -20,6 +21,9 @@
 /* What a socket is judged against where nothing declares its port: nobody owns it, so nobody squats
  * on it either. */
 static const Reservation nobody = { .name = (char *) "", .uid = UID_INVALID };
+
+/* Whoever asks why waits that long for the names of processes; holders that are left have none. */
+#define SEARCH_USEC (10 * USEC_PER_SEC)
 
 typedef struct Judge {
         const Config *config;
@@ -269,6 +273,7 @@ static int look_and_judge(const Ctl *c, const Config *config, const json_t *stat
         r = identify_new(&identify);
         if (r < 0)
                 return r;
+        identify_take_time(identify, SEARCH_USEC);
         j.identify = identify;
         j.ours = (Ours){
                 .state = state,

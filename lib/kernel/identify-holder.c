@@ -22,9 +22,8 @@
 #include "kernel/sock-diag.h"
 #include "kernel/user-names.h"
 
-/* Looking through every process's fds is slow on a big machine, and strangers decide how often it
- * is wanted: no more than this in a second, what is left stays unnamed. */
-#define SEARCH_BUDGET_USEC (100 * USEC_PER_MSEC)
+/* A search that has begun may take so long, or the whole budget if that is more. */
+#define SEARCH_USEC USEC_PER_SEC
 
 /* Takes a path apart. */
 static int name_path(const char *path, Holder *h)
@@ -41,31 +40,33 @@ static int name_path(const char *path, Holder *h)
         return r == -ENOMEM ? r : 0;
 }
 
-/* How long a search may take now; 0: there is no budget left in this second. */
-static uint64_t may_search(Identify *i, uint64_t now)
+static bool may_search(Identify *i, uint64_t now)
 {
-        if (now / USEC_PER_SEC != i->search_second) {
-                i->search_second = now / USEC_PER_SEC;
+        uint64_t window = i->window_usec > 0 ? now / i->window_usec : 0;
+
+        if (window != i->window) {
+                i->window = window;
                 i->searched_usec = 0;
         }
-        return SEARCH_BUDGET_USEC - MIN_OF(i->searched_usec, SEARCH_BUDGET_USEC);
+        return i->searched_usec < i->budget_usec;
 }
 
 /* As process_facts_find(); -ETIMEDOUT, too, where not even begun. */
 static int find_process(Identify *i, const char *cgroup, uint32_t inode, ProcessFacts *ret)
 {
-        uint64_t begin = now_usec(CLOCK_MONOTONIC), budget = may_search(i, begin);
+        uint64_t begin = now_usec(CLOCK_MONOTONIC);
         char directory[PATH_MAX];
         int r;
 
-        if (budget == 0)
+        if (!may_search(i, begin))
                 return -ETIMEDOUT;
         /* The root cgroup's list is no shorter than /proc. */
         if (!cgroup || !cgroup[1] ||
             path_join(directory, sizeof(directory), cgroup_map_root(i->map), cgroup + 1) < 0)
                 cgroup = NULL;
 
-        r = process_facts_find(cgroup ? directory : NULL, inode, begin + budget, ret);
+        r = process_facts_find(cgroup ? directory : NULL, inode,
+                               begin + MAX_OF(SEARCH_USEC, i->budget_usec), ret);
         i->searched_usec += now_usec(CLOCK_MONOTONIC) - begin;
         return r;
 }

@@ -28,5 +28,6 @@ struct Identify {
         Owner **owners; /* by reservation name */
         size_t n_owners, n_owners_allocated;
         Memo memos[MEMOS];
-        uint64_t search_second, searched_usec; /* what identify_holder() may still spend */
+        uint64_t budget_usec, window_usec; /* for searches; the latter 0: in all */
+        uint64_t window, searched_usec;    /* which one this is, and what it has cost so far */
 };

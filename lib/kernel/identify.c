@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/grow.h"
 #include "kernel/runtime.h"
@@ -25,6 +26,10 @@
 /* portreserve-exec clients of one reservation. */
 #define CLIENTS_MAX 256u
 
+/* Looking through every process's fds is slow on a big machine, and strangers decide how often it
+ * is wanted: no more than this in a second, what is left stays unnamed. */
+#define SEARCH_BUDGET_USEC (100 * USEC_PER_MSEC)
+
 int identify_new(Identify **ret)
 {
         _cleanup_(identify_freep) Identify *i = NULL;
@@ -33,6 +38,8 @@ int identify_new(Identify **ret)
         i = calloc(1, sizeof(*i));
         if (!i)
                 return -ENOMEM;
+        i->budget_usec = SEARCH_BUDGET_USEC;
+        i->window_usec = USEC_PER_SEC;
         r = cgroup_map_new(NULL, &i->map);
         if (r < 0)
                 return r;
@@ -50,6 +57,12 @@ Identify *identify_free(Identify *i)
         cgroup_map_free(i->map);
         free(i);
         return NULL;
+}
+
+void identify_take_time(Identify *i, uint64_t usec)
+{
+        i->budget_usec = usec;
+        i->window_usec = 0;
 }
 
 CgroupMap *identify_cgroups(Identify *i)

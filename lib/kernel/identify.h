@@ -17,6 +17,10 @@ DEFINE_CLEANUP(Identify, identify_free);
 
 CgroupMap *identify_cgroups(Identify *i);
 
+/* Lets identify_holder() search for that long in all, instead of a tenth of each second: for who has
+ * nothing else to do. */
+void identify_take_time(Identify *i, uint64_t usec);
+
 /* The cgroup of a live portreserve-exec client stands for the reservation's owner, too. Counted: as
  * many removals as additions. -E2BIG; remove: -ENOENT. */
 int identify_add_cgroup(Identify *i, const char *reservation, uint64_t cgroup);
