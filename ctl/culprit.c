@@ -13,6 +13,7 @@
 #include "model/holder.h"
 #include "model/json.h"
 #include "model/policy.h"
+#include "model/unit-name.h"
 
 static bool known(const json_t *holder, const char *key)
 {
@@ -106,24 +107,12 @@ char *culprit_name(const json_t *holder)
         return text_of(holder, false);
 }
 
-/* A service of its own, which can be stopped without anything else going with it: not a login
- * session, not a user's manager. */
-static bool unit_is_stoppable(const char *unit)
-{
-        const char *suffix = strrchr(unit, '.');
-
-        if (!suffix || strncmp(unit, "user@", 5) == 0 || strncmp(unit, "session-", 8) == 0)
-                return false;
-        return strcmp(suffix, ".service") == 0 || strcmp(suffix, ".socket") == 0 ||
-               strcmp(suffix, ".scope") == 0;
-}
-
 /* The program itself has to go: for sockets that keep their port until they are closed. */
 static int remedy_stop(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
 {
         const char *unit = get_text(holder, "unit");
 
-        if (unit_is_stoppable(unit))
+        if (unit_name_is_stoppable(unit))
                 return json_append_text(array, "systemctl stop %s", unit);
         if (known(holder, "pid"))
                 return json_append_text(array, "kill %lld", (long long) get_number(holder, "pid"));
@@ -151,14 +140,14 @@ int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, js
                 if (!connected)
                         return remedy_stop(holder, protocol, port, array);
                 r = remedy_kill(holder, protocol, "", array);
-                if (r >= 0 && unit_is_stoppable(unit))
+                if (r >= 0 && unit_name_is_stoppable(unit))
                         r = json_append_text(array, "systemctl restart %s", unit);
                 return r;
         case KIND_SQUATTER:
         case KIND_UNKNOWN:
                 return remedy_stop(holder, protocol, port, array);
         case KIND_OWNER:
-                return unit_is_stoppable(unit)
+                return unit_name_is_stoppable(unit)
                                ? json_append_text(array, "systemctl restart %s", unit)
                                : 0;
         default:

@@ -46,3 +46,11 @@ bool unit_name_is_instance(const char *name)
 {
         return strchr(name, '@') && !unit_name_is_template(name);
 }
+
+bool unit_name_is_stoppable(const char *name)
+{
+        if (strncmp(name, "user@", 5) == 0 || strncmp(name, "session-", 8) == 0)
+                return false;
+        return unit_name_has_suffix(name, ".service") || unit_name_has_suffix(name, ".socket") ||
+               unit_name_has_suffix(name, ".scope");
+}

@@ -18,3 +18,7 @@ bool unit_name_is_template(const char *name);
 
 /* "getty@tty1.service". */
 bool unit_name_is_instance(const char *name);
+
+/* A service of its own, which can be stopped without anything else going with it: not a login session,
+ * not a user's manager. */
+bool unit_name_is_stoppable(const char *name);
