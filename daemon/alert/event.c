@@ -7,6 +7,7 @@
 #include <syslog.h>
 
 #include "base/cleanup.h"
+#include "daemon/alert/describe.h"
 #include "daemon/alert/message-ids.h"
 #include "model/json.h"
 
@@ -45,29 +46,34 @@ int event_kind_priority(EventKind k)
 
 static void put_holder(FILE *f, const Holder *h)
 {
-        char local[ADDRESS_PORT_TEXT_MAX], remote[ADDRESS_PORT_TEXT_MAX];
-        _cleanup_(freep) char *who = holder_describe(h);
+        _cleanup_(freep) char *who = holder_describe(h), *socket = describe_socket(h);
 
-        fputs(who ?: "unknown", f);
-        fprintf(f, ", %s", address_format_port(&h->socket.local, h->socket.local_port, local));
-        if (h->socket.remote_port != 0)
-                fprintf(f, " -> %s",
-                        address_format_port(&h->socket.remote, h->socket.remote_port, remote));
-        fprintf(f, " %s", socket_state_to_string(h->socket.protocol, h->socket.state));
+        fprintf(f, "%s, %s", who ?: "unknown", socket ?: "");
 }
 
-static const char *kind_in_words(Kind k)
+static void put_why(FILE *f, const Event *e)
 {
-        switch (k) {
-        case KIND_EPHEMERAL:
-                return "the kernel chose the port for an outgoing connection";
-        case KIND_SQUATTER:
-                return "it bound the port explicitly";
-        case KIND_STALE:
-                return "remains of a closed connection";
-        default:
-                return "whose it is cannot be told here";
-        }
+        fprintf(f, "portreservectl why %u/%s", e->port, protocol_to_string(e->endpoint->protocol));
+}
+
+static void put_collision(FILE *f, const Event *e)
+{
+        _cleanup_(freep) char *remedy = NULL;
+
+        fputs("is taken by ", f);
+        if (e->holder) {
+                put_holder(f, e->holder);
+                fprintf(f, "; %s", describe_how(e->holder));
+                describe_put_more(f, e->holder);
+                remedy = describe_remedy(e->holder, e->endpoint->protocol, e->port);
+        } else
+                fputs("somebody", f);
+        fputs(". What to do: ", f);
+        if (remedy && !strstr(remedy, "portreservectl why"))
+                fprintf(f, "%s (more: ", remedy);
+        put_why(f, e);
+        if (remedy && !strstr(remedy, "portreservectl why"))
+                fputc(')', f);
 }
 
 static void put_duration(FILE *f, uint64_t usec)
@@ -83,14 +89,7 @@ static void put_sentence(FILE *f, const Event *e)
 {
         switch (e->kind) {
         case EVENT_COLLISION:
-                fputs("is taken by ", f);
-                if (e->holder) {
-                        put_holder(f, e->holder);
-                        fprintf(f, "; %s", kind_in_words(e->holder->kind));
-                } else
-                        fputs("somebody", f);
-                fprintf(f, ". What to do: portreservectl why %u/%s", e->port,
-                        protocol_to_string(e->endpoint->protocol));
+                put_collision(f, e);
                 break;
         case EVENT_RESOLVED:
                 fputs("is free again", f);
@@ -137,6 +136,10 @@ static void put_sentence(FILE *f, const Event *e)
         }
         if (e->detail)
                 fprintf(f, ": %s", e->detail);
+        if (e->kind == EVENT_PENDING && e->endpoint) {
+                fputs(". What to do: ", f);
+                put_why(f, e);
+        }
 }
 
 char *event_message(const Event *e)

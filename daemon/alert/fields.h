@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "daemon/alert/event.h"
 
-#define FIELDS_MAX 32
+#define FIELDS_MAX 40
 
 typedef struct Fields {
         struct iovec iov[FIELDS_MAX]; /* strings; iov_len without the NUL behind each */

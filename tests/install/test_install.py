@@ -111,3 +111,10 @@ def test_catalog_has_each_message(destination):
         ["journalctl", f"--root={destination}", "--list-catalog"], check=True, capture_output=True, text=True
     ).stdout
     assert len(shown.splitlines()) == len(ids)
+
+
+def test_catalog_asks_for_fields_that_there_are():
+    """journalctl shows the name of a field that an entry lacks."""
+    asked = set(re.findall(r"@([A-Z_]+)@", (SOURCE / "units/portreserved.catalog").read_text()))
+    assert "PORTRESERVED_REMEDY" in asked
+    assert asked <= set(re.findall(r'"(PORTRESERVED_[A-Z_]+)[="]', (SOURCE / "daemon/alert/fields.c").read_text()))

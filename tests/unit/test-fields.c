@@ -31,7 +31,7 @@ static const char *value_of(const Fields *f, const char *name)
 
 static void test_fields(void **state)
 {
-        Reservation r = { .name = (char *) "web" };
+        Reservation r = { .name = (char *) "web", .unit = (char *) "web.service" };
         Endpoint e = { .protocol = IPPROTO_TCP, .port = 80, .last = 89 };
         Holder h;
         Event event = { .kind = EVENT_COLLISION, .reservation = &r, .endpoint = &e, .port = 81 };
@@ -42,10 +42,19 @@ static void test_fields(void **state)
         h.unit = (char *) "app.service";
         h.pid = 12;
         h.exe = (char *) "/usr/bin/app";
+        h.cgroup = (char *) "/system.slice/app.service";
+        h.command = (char *) "app --serve";
+        h.user = (char *) "www-data";
+        h.started_usec = UINT64_C(1000000);
+        h.since_usec = UINT64_C(1700000000123456);
+        h.certain = true;
         h.socket = (Socket){ .protocol = IPPROTO_TCP,
                              .state = SOCKET_ESTABLISHED,
                              .inode = 1,
                              .uid = 33,
+                             .automatic = TRI_YES,
+                             .local_port = 81,
+                             .local = { .family = AF_INET, .in.s_addr = htonl(INADDR_LOOPBACK) },
                              .remote_port = 6379,
                              .remote = { .family = AF_INET, .in.s_addr = htonl(INADDR_LOOPBACK) } };
         event.holder = &h;
@@ -63,6 +72,25 @@ static void test_fields(void **state)
         assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_PID"), "12");
         assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_EXE"), "/usr/bin/app");
         assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_UID"), "33");
+        assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_USER"), "www-data");
+        assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_COMMAND"), "app --serve");
+        assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_CGROUP"),
+                            "/system.slice/app.service");
+        assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_STARTED"),
+                            "1970-01-01T00:00:01.000000Z");
+        assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT_CERTAIN"), "yes");
+        assert_null(value_of(&f, "PORTRESERVED_CULPRIT_CONTAINER"));
+        assert_string_equal(value_of(&f, "PORTRESERVED_CULPRIT"),
+                            "system.slice/app.service (pid 12, /usr/bin/app)");
+        assert_string_equal(value_of(&f, "PORTRESERVED_SOCKET"),
+                            "127.0.0.1:81 -> 127.0.0.1:6379 ESTABLISHED");
+        assert_string_equal(value_of(&f, "PORTRESERVED_LOCAL"), "127.0.0.1:81");
+        assert_string_equal(value_of(&f, "PORTRESERVED_ADDRESS"), "*");
+        assert_string_equal(value_of(&f, "PORTRESERVED_UNIT"), "web.service");
+        assert_string_equal(value_of(&f, "PORTRESERVED_AUTOMATIC"), "yes");
+        assert_string_equal(value_of(&f, "PORTRESERVED_SINCE"), "2023-11-14T22:13:20.123456Z");
+        assert_string_equal(value_of(&f, "PORTRESERVED_REMEDY"), "portreservectl evict 81/tcp");
+        assert_true(f.n < FIELDS_MAX - 5);
         fields_done(&f);
         assert_int_equal(f.n, 0);
 }

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/alert/describe.h"
+
+#include <string.h>
+
+#include "model/endpoint.h"
+#include "model/eviction.h"
+#include "model/json.h"
+#include "model/unit-name.h"
+
+/* Of a command line: enough to know it by. The field has all of it. */
+#define COMMAND_SHOWN 120
+
+char *describe_socket(const Holder *h)
+{
+        char local[ADDRESS_PORT_TEXT_MAX], remote[ADDRESS_PORT_TEXT_MAX], *text;
+        const Socket *s = &h->socket;
+        bool connected = s->remote_port != 0;
+
+        (void) address_format_port(&s->local, s->local_port, local);
+        if (connected)
+                (void) address_format_port(&s->remote, s->remote_port, remote);
+        if (asprintf(&text, "%s%s%s %s", local, connected ? " -> " : "", connected ? remote : "",
+                     socket_state_to_string(s->protocol, s->state)) < 0)
+                return NULL;
+        return text;
+}
+
+const char *describe_how(const Holder *h)
+{
+        switch (h->kind) {
+        case KIND_EPHEMERAL:
+                return h->socket.remote_port != 0
+                               ? "the kernel chose the port for an outgoing connection"
+                               : "the kernel chose the port for it";
+        case KIND_SQUATTER:
+                return "it bound the port explicitly";
+        case KIND_STALE:
+                return "remains of a closed connection";
+        default:
+                return "whose it is cannot be told here";
+        }
+}
+
+/* To the second: when it was is all that matters. */
+static void put_time(FILE *f, uint64_t realtime_usec)
+{
+        char text[TIME_TEXT_MAX];
+
+        (void) time_format(realtime_usec, text);
+        fprintf(f, "%.*sZ", (int) strcspn(text, "."), text);
+}
+
+static void put_command(FILE *f, const char *command)
+{
+        size_t n = strlen(command), shown = n;
+
+        if (n > COMMAND_SHOWN)
+                /* Not within a character of UTF-8. */
+                for (shown = COMMAND_SHOWN; shown > 0 && (command[shown] & 0xc0) == 0x80;)
+                        shown--;
+        fprintf(f, "; command: %.*s%s", (int) shown, command, shown < n ? "…" : "");
+}
+
+void describe_put_more(FILE *f, const Holder *h)
+{
+        if (h->user)
+                fprintf(f, "; user %s", h->user);
+        if (h->command)
+                put_command(f, h->command);
+        if (h->started_usec) {
+                fputs("; running since ", f);
+                put_time(f, h->started_usec);
+        }
+        if (h->since_usec) {
+                fputs("; seen there since ", f);
+                put_time(f, h->since_usec);
+        }
+}
+
+static char *stop_command(const Holder *h)
+{
+        char *text = NULL;
+        int r = 0;
+
+        /* What has its name from a guess is not to be stopped, and a container's engine is not ours
+         * to know. */
+        if (!h->certain || h->container)
+                return NULL;
+        if (h->user_unit && h->user && unit_name_is_stoppable(h->user_unit))
+                r = asprintf(&text, "systemctl --user --machine='%s@.host' stop '%s'", h->user,
+                             h->user_unit);
+        else if (!h->user_unit && h->unit && unit_name_is_stoppable(h->unit))
+                /* Names may have a backslash. */
+                r = strchr(h->unit, '\\') ? asprintf(&text, "systemctl stop '%s'", h->unit)
+                                          : asprintf(&text, "systemctl stop %s", h->unit);
+        else if (h->pid > 0)
+                r = asprintf(&text, "kill %d", (int) h->pid);
+        return r < 0 ? NULL : text;
+}
+
+/* Does the port come free when the kernel destroys this socket? */
+static bool can_be_evicted(const Holder *h)
+{
+        const Observation o = { .socket = h->socket, .owner = TRI_NO };
+
+        return h->kind != KIND_UNKNOWN &&
+               eviction_judge(EVICTION_ANY, h->kind, &o, false) == EVICTION_DESTROY;
+}
+
+char *describe_remedy(const Holder *h, int protocol, uint16_t port)
+{
+        const char *name = protocol_to_string(protocol);
+        char *text = NULL;
+
+        if (can_be_evicted(h))
+                return asprintf(&text, "portreservectl evict %u/%s", port, name) < 0 ? NULL : text;
+        if (h->kind == KIND_SQUATTER || h->kind == KIND_EPHEMERAL)
+                text = stop_command(h);
+        if (!text && asprintf(&text, "portreservectl why %u/%s", port, name) < 0)
+                return NULL;
+        return text;
+}
