@@ -17,6 +17,7 @@ struct PassListener {
         uint16_t port;
         bool v6only;
         bool legitimate;
+        uint64_t cgroup;
 };
 
 #define LISTENERS_MAX 65536u
@@ -60,8 +61,10 @@ static bool listener_accepts(const PassListener *l, const Socket *s)
                                              : s->local.family == AF_INET6 || !l->v6only;
 }
 
-/* Is there a listener of this reservation's port that may have accepted the connection? */
-static bool has_listener(const Pass *p, const Reservation *r, const Socket *s, bool legitimate)
+/* Is there a listener of this reservation's port that may have accepted the connection? cgroup: of
+ * the connection where it counts, since what is accepted has its listener's; else 0. */
+static bool has_listener(const Pass *p, const Reservation *r, const Socket *s, bool legitimate,
+                         uint64_t cgroup)
 {
         size_t low = 0, high = p->n_listeners;
 
@@ -76,7 +79,8 @@ static bool has_listener(const Pass *p, const Reservation *r, const Socket *s, b
         for (; low < p->n_listeners && p->listeners[low].port == s->local_port; low++) {
                 const PassListener *l = p->listeners + low;
 
-                if (l->reservation == r && l->legitimate == legitimate && listener_accepts(l, s))
+                if (l->reservation == r && l->legitimate == legitimate && listener_accepts(l, s) &&
+                    (cgroup == 0 || l->cgroup == 0 || l->cgroup == cgroup))
                         return true;
         }
         return false;
@@ -89,7 +93,7 @@ static int note_listener(Pass *p, const Reservation *r, const Socket *s, bool le
         /* Servers with SO_REUSEPORT have one a thread. */
         if (last && last->reservation == r && last->port == s->local_port &&
             last->legitimate == legitimate && last->v6only == s->v6only &&
-            address_equal(&last->address, &s->local))
+            last->cgroup == s->cgroup && address_equal(&last->address, &s->local))
                 return 0;
         if (p->n_listeners >= LISTENERS_MAX)
                 return 0;
@@ -101,6 +105,7 @@ static int note_listener(Pass *p, const Reservation *r, const Socket *s, bool le
                 .port = s->local_port,
                 .v6only = s->v6only,
                 .legitimate = legitimate,
+                .cgroup = s->cgroup,
         };
         return 0;
 }
@@ -120,23 +125,26 @@ static int note_owner(Pass *p, const Reservation *r, const Endpoint *e, const So
         return 0;
 }
 
-static bool may_be_accepted(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
+static bool may_be_accepted(Pass *p, const Reservation *r, const Endpoint *e, const Observation *o)
 {
+        const Socket *s = &o->socket;
+
         if (!is_connection(s))
                 return false;
-        if (has_listener(p, r, s, true))
+        /* The cgroup of an earlier run of the listener's differs, and is gone. */
+        if (has_listener(p, r, s, true, o->owner == TRI_NO ? s->cgroup : 0))
                 return true;
         return s->inode == 0 && p->ops->held && p->ops->held(e, s->local_port, p->userdata);
 }
 
-Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
+Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s, bool no_process)
 {
-        Observation o = { .socket = *s };
+        Observation o = { .socket = *s, .no_process = no_process };
 
         o.ours = p->ops->is_ours && p->ops->is_ours(s->cookie, s->inode, p->userdata);
         if (!o.ours)
                 identify_observe(p->identify, r, &o);
-        o.listener_legitimate = may_be_accepted(p, r, e, s);
+        o.listener_legitimate = o.listener_legitimate || may_be_accepted(p, r, e, &o);
         return policy_judge(r, e, &o);
 }
 
@@ -152,6 +160,8 @@ static void update(CollisionEntry *x, const Socket *s, Kind kind)
         known->local = s->local;
         known->remote = s->remote;
         known->remote_port = s->remote_port;
+        known->timewait = s->timewait;
+        known->expires_usec = s->expires_usec;
         x->collision.holder.kind = kind;
 }
 
@@ -197,7 +207,7 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
         x = collision_set_find(p->set, e, s->local_port, s->cookie);
         if (x)
                 known.automatic = x->collision.holder.socket.automatic;
-        kind = pass_judge(p, r, e, &known);
+        kind = pass_judge(p, r, e, &known, x && x->collision.holder.no_process);
 
         if (s->protocol == IPPROTO_TCP && s->state == SOCKET_LISTEN) {
                 q = note_listener(p, r, s, !kind_is_collision(kind));
@@ -212,7 +222,7 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
         if (!kind_is_collision(kind))
                 return 0;
         /* A foreign listener is the collision; those whom it serves are not some more. */
-        if (!x && is_connection(s) && has_listener(p, r, s, false))
+        if (!x && is_connection(s) && has_listener(p, r, s, false, 0))
                 return 0;
         return collide(p, r, e, s, kind, x);
 }
@@ -313,7 +323,7 @@ static void judge_fresh(Pass *p)
 {
         for (CollisionEntry *x = p->fresh; x; x = x->next) {
                 Collision *c = &x->collision;
-                Kind kind = pass_judge(p, c->reservation, c->endpoint, &c->holder.socket);
+                Kind kind = pass_judge(p, c->reservation, c->endpoint, &c->holder.socket, false);
 
                 if (kind_is_collision(kind))
                         c->holder.kind = kind;

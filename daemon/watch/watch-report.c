@@ -43,6 +43,19 @@ void watch_end_collision(Watch *w, CollisionEntry *x)
         collision_entry_free(x);
 }
 
+/* What was found of its process may change what it is: the owner's, the kernel's own. */
+static Kind judge_named(Watch *w, const Collision *c)
+{
+        const Holder *h = &c->holder;
+        Pass p = { .identify = w->identify, .ops = &w->ops, .userdata = w->userdata };
+
+        if (h->pid > 0)
+                identify_process(w->identify, c->reservation, &h->socket, h->pid);
+        else if (!h->no_process)
+                return h->kind;
+        return pass_judge(&p, c->reservation, c->endpoint, &h->socket, h->no_process);
+}
+
 static void begin_collision(Watch *w, CollisionEntry *x)
 {
         Holder *h = &x->collision.holder;
@@ -54,6 +67,12 @@ static void begin_collision(Watch *w, CollisionEntry *x)
                 named.socket = h->socket;
                 named.kind = h->kind;
                 *h = named;
+        }
+        h->kind = judge_named(w, &x->collision);
+        if (!kind_is_collision(h->kind)) {
+                collision_set_remove(w->set, x);
+                collision_entry_free(x);
+                return;
         }
         if (h->since_usec == 0)
                 h->since_usec = now_usec(CLOCK_REALTIME);

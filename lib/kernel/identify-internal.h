@@ -6,13 +6,15 @@
 #include "kernel/identify.h"
 #include "kernel/owner.h"
 
-#define MEMOS 1024u
+#define MEMOS   1024u
+#define ADOPTED 64u
 
 typedef enum Relation {
         RELATION_UNKNOWN,
         RELATION_NONE,
         RELATION_OWNER,
         RELATION_GENERATED, /* of the .socket unit that we generated */
+        RELATION_OURS,      /* of portreserved itself */
 } Relation;
 
 /* What was found for a cgroup: it stays true, since ids are never used twice and cgroups are never
@@ -23,11 +25,19 @@ typedef struct Memo {
         Relation relation;
 } Memo;
 
+/* A socket of which its process has told more than its cgroup. Cookies are never used twice. */
+typedef struct Adopted {
+        uint64_t cookie;
+        char reservation[RESERVATION_NAME_MAX + 1];
+} Adopted;
+
 struct Identify {
         CgroupMap *map;
         Owner **owners; /* by reservation name */
         size_t n_owners, n_owners_allocated;
         Memo memos[MEMOS];
+        Adopted adopted[ADOPTED]; /* the oldest makes room */
+        size_t n_adopted;
         uint64_t budget_usec, window_usec; /* for searches; the latter 0: in all */
         uint64_t window, searched_usec;    /* which one this is, and what it has cost so far */
 };

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/grow.h"
+#include "kernel/process.h"
 #include "kernel/runtime.h"
 #include "kernel/unit-sockets.h"
 #include "model/unit-name.h"
@@ -239,6 +240,8 @@ static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
                         return RELATION_OWNER;
         if (is_owners_socket(o, path))
                 return RELATION_OWNER;
+        if (path && cgroup_path_in_unit(path, "portreserved.service"))
+                return RELATION_OURS;
         /* In the root cgroup everybody is who is in none. */
         return path && path[1] ? RELATION_NONE : RELATION_UNKNOWN;
 }
@@ -265,20 +268,31 @@ static bool is_gone(Identify *i, uint64_t cgroup)
                cgroup_map_path(i->map, cgroup, &path) < 0;
 }
 
+/* The relation of a cgroup to the reservation's owner. */
+static Relation relation_to_owner(Identify *i, const Reservation *r, uint64_t cgroup)
+{
+        Owner *owner = get_owner(i, r->name);
+        int k = owner ? owner_resolve(owner, r) : -ENOMEM;
+
+        if (k > 0)
+                forget_memos(i);
+        return k >= 0 ? get_relation(i, owner, cgroup) : RELATION_UNKNOWN;
+}
+
+static bool is_adopted(const Identify *i, const Reservation *r, const Socket *s)
+{
+        for (size_t k = 0; s->cookie != 0 && k < MIN_OF(i->n_adopted, ADOPTED); k++)
+                if (i->adopted[k].cookie == s->cookie &&
+                    strcmp(i->adopted[k].reservation, r->name) == 0)
+                        return true;
+        return false;
+}
+
 void identify_observe(Identify *i, const Reservation *r, Observation *o)
 {
         const Socket *s = &o->socket;
         bool uid_known = r->uid != UID_INVALID && socket_uid_known(s);
-        Relation relation = RELATION_UNKNOWN;
-        Owner *owner;
-        int k;
-
-        owner = get_owner(i, r->name);
-        k = owner ? owner_resolve(owner, r) : -ENOMEM;
-        if (k > 0)
-                forget_memos(i);
-        if (k >= 0)
-                relation = get_relation(i, owner, s->cgroup);
+        Relation relation = relation_to_owner(i, r, s->cgroup);
 
         /* The owner runs with a listener that PID 1 has let go, since it changed. Its cgroup went with
          * it. */
@@ -291,10 +305,45 @@ void identify_observe(Identify *i, const Reservation *r, Observation *o)
                             (s->protocol == IPPROTO_UDP && s->state == SOCKET_CLOSE));
 
         if (relation == RELATION_OWNER || relation == RELATION_GENERATED ||
-            (uid_known && s->uid == r->uid))
+            (uid_known && s->uid == r->uid) || is_adopted(i, r, s))
                 o->owner = TRI_YES;
         else if (r->unit)
                 o->owner = relation == RELATION_NONE ? TRI_NO : TRI_UNKNOWN;
         else
                 o->owner = uid_known ? TRI_NO : TRI_UNKNOWN;
+        o->cgroup_gone = relation == RELATION_UNKNOWN && is_gone(i, s->cgroup);
+        /* A listener that we had passed to the owner. We make no connections. */
+        if (relation == RELATION_OURS)
+                o->listener_legitimate = true;
+}
+
+/* Does the process run in the owner's unit, or as the owner? */
+static bool is_owners_process(Identify *i, const Reservation *r, pid_t pid)
+{
+        _cleanup_(freep) char *cgroup = NULL;
+        char path[64];
+        struct stat st;
+        uint64_t id;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d", (int) pid);
+        if (r->uid != UID_INVALID && stat(path, &st) >= 0 && st.st_uid == r->uid)
+                return true;
+        /* Outside of our cgroup namespace the path begins with "/..". */
+        if (cgroup_of_pid(pid, &cgroup) < 0 || strncmp(cgroup, "/..", 3) == 0 ||
+            cgroup_map_id(i->map, cgroup, &id) < 0)
+                return false;
+        return relation_to_owner(i, r, id) == RELATION_OWNER;
+}
+
+void identify_process(Identify *i, const Reservation *r, const Socket *s, pid_t pid)
+{
+        Adopted *a = i->adopted + i->n_adopted % ADOPTED;
+
+        /* That the pid is still the same process is asked last. */
+        if (s->cookie == 0 || is_adopted(i, r, s) || !is_owners_process(i, r, pid) ||
+            process_has_inode(pid, s->inode) != 1)
+                return;
+        a->cookie = s->cookie;
+        (void) snprintf(a->reservation, sizeof(a->reservation), "%s", r->name);
+        i->n_adopted++;
 }

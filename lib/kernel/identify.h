@@ -29,9 +29,15 @@ int identify_remove_cgroup(Identify *i, const char *reservation, uint64_t cgroup
 /* Forgets cached aliases: after a reload. */
 void identify_reset(Identify *i);
 
-/* Fills owner and pid1_listener of o (socket is set; ours and listener_legitimate are the caller's
- * to know). Cgroup "/", none, deleted or no cgroup v2: owner is TRI_UNKNOWN, unless User= tells. */
+/* Fills owner, pid1_listener and cgroup_gone of o (socket is set; ours is the caller's to know, as is
+ * listener_legitimate; that is set here as well for what portreserved's own listener accepted).
+ * Cgroup "/", none, deleted or no cgroup v2: owner is TRI_UNKNOWN, unless User= tells. */
 void identify_observe(Identify *i, const Reservation *r, Observation *o);
+
+/* This process has the socket open. Where it is the owner's, by its own cgroup or uid, so is the
+ * socket from now on, wherever it was made: the process was moved to its unit, or got the socket from
+ * elsewhere, or has changed its uid. */
+void identify_process(Identify *i, const Reservation *r, const Socket *s, pid_t pid);
 
 /* Names the holder: unit, cgroup, user, pid, exe … as far as this process may know. Missing ones stay
  * NULL. since is now. */

@@ -66,7 +66,11 @@ typedef struct Observation {
         Socket socket;
         bool ours;          /* one of our own placeholders or listeners, by cookie or inode */
         bool pid1_listener; /* a listener of a .socket unit generated for the reservation */
-        Tristate owner;     /* does its cgroup or uid belong to the owner? */
+        Tristate
+                owner; /* does it belong to the owner, by its cgroup, its uid, or those of the process
+                           that has it? */
+        bool cgroup_gone; /* the cgroup that would tell has been removed */
+        bool no_process;  /* every process was searched, and none has it: the kernel's own */
 
         /* The owner, PID 1 or we listen on its local port: it may have been accepted. For what
          * remains of a connection, a hold of ours there is enough. */

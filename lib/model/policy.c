@@ -83,8 +83,17 @@ Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o)
 
         automatic =
                 s->automatic == TRI_YES || (s->automatic == TRI_UNKNOWN && socket_is_connected(s));
-        if (automatic)
+        if (automatic) {
+                /* So is an accepted connection's, by this test. An earlier run of the owner may have
+                 * accepted it, and passed it on. */
+                if (o->cgroup_gone && s->protocol == IPPROTO_TCP && socket_is_connected(s))
+                        return KIND_UNKNOWN;
                 return KIND_EPHEMERAL;
+        }
+        /* A device's, a file system's: its cgroup is that of whoever set it up, which may be
+         * anybody. */
+        if (o->no_process)
+                return KIND_UNKNOWN;
         /* Somebody meant to have that port: without a cgroup it may be the owner itself; and where
          * PID 1 is not known to have failed to listen, it is. */
         if (o->owner == TRI_UNKNOWN)

@@ -19,7 +19,7 @@
 #define TCP IPPROTO_TCP
 #define UDP IPPROTO_UDP
 
-enum { OURS = 1, PID1 = 2, LEGIT = 4, V6ONLY = 8, INODE = 16 };
+enum { OURS = 1, PID1 = 2, LEGIT = 4, V6ONLY = 8, INODE = 16, GONE = 32, KERNEL = 64, MPTCP = 128 };
 
 typedef struct Row {
         const char *name;
@@ -79,6 +79,13 @@ static const Row rows[] = {
         { "owner accepted", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_YES, LEGIT | INODE, KIND_OWNER, REUSE },
         { "owner connects", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_SYN_SENT, TRI_YES, TRI_YES, INODE, KIND_OWNER, REUSE },
         { "owner's orphan", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_FIN_WAIT1, TRI_YES, TRI_YES, 0, KIND_OWNER, REUSE },
+        { "owner's connection, its listener has closed", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_YES, INODE,
+          KIND_OWNER, REUSE },
+        { "owner listens by MPTCP", TCP, NULL, 80, 80, TCP, "::", 80, SOCKET_LISTEN, TRI_NO, TRI_YES, INODE | MPTCP, KIND_OWNER, NO },
+        { "owner accepted by MPTCP", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_YES, INODE | MPTCP, KIND_OWNER,
+          REUSE },
+        { "owner's device", UDP, NULL, 53, 53, UDP, "0.0.0.0", 53, SOCKET_CLOSE, TRI_NO, TRI_YES, INODE | KERNEL, KIND_OWNER, REUSE },
+        { "owner's, connected UDP", UDP, NULL, 53, 53, UDP, "127.0.0.1", 53, SOCKET_ESTABLISHED, TRI_NO, TRI_YES, INODE, KIND_OWNER, REUSE },
         { "owner on UDP", UDP, NULL, 53, 53, UDP, "127.0.0.1", 53, SOCKET_CLOSE, TRI_NO, TRI_YES, INODE, KIND_OWNER, REUSE },
 
         /* Accepted: connections only, before stale and ephemeral. */
@@ -87,6 +94,8 @@ static const Row rows[] = {
           KIND_ACCEPTED, REUSE },
         { "not yet accepted", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_SYN_RECV, TRI_YES, TRI_UNKNOWN, LEGIT, KIND_ACCEPTED, REUSE },
         { "a listener's remains", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_TIME_WAIT, TRI_YES, TRI_UNKNOWN, LEGIT, KIND_ACCEPTED, REUSE },
+        { "accepted by an earlier run", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_UNKNOWN, LEGIT | INODE | GONE,
+          KIND_ACCEPTED, REUSE },
         { "a second listener is not accepted", TCP, NULL, 80, 80, TCP, "0.0.0.0", 80, SOCKET_LISTEN, TRI_NO, TRI_NO, LEGIT | INODE,
           KIND_SQUATTER, NO },
         { "a bound one is not accepted", TCP, NULL, 80, 80, TCP, "0.0.0.0", 80, SOCKET_CLOSE, TRI_NO, TRI_NO, LEGIT | INODE, KIND_SQUATTER,
@@ -103,7 +112,36 @@ static const Row rows[] = {
         { "ESTABLISHED without inode is alive", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, 0,
           KIND_EPHEMERAL, NO },
 
+        /* The cgroup that would tell has gone: nobody is accused, but for what no listener accepts. */
+        { "gone: accepted, or connected", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_UNKNOWN, INODE | GONE,
+          KIND_UNKNOWN, NO },
+        { "gone: CLOSE_WAIT, not asked", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_CLOSE_WAIT, TRI_UNKNOWN, TRI_UNKNOWN, INODE | GONE,
+          KIND_UNKNOWN, NO },
+        { "gone: bound and connected", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_NO, TRI_UNKNOWN, INODE | GONE,
+          KIND_UNKNOWN, NO },
+        { "gone: a listener", TCP, NULL, 80, 80, TCP, "0.0.0.0", 80, SOCKET_LISTEN, TRI_NO, TRI_UNKNOWN, INODE | GONE, KIND_UNKNOWN, NO },
+        { "gone: a listener on a chosen port", TCP, NULL, 80, 80, TCP, "0.0.0.0", 80, SOCKET_LISTEN, TRI_YES, TRI_UNKNOWN, INODE | GONE,
+          KIND_EPHEMERAL, NO },
+        { "gone: UDP on a chosen port", UDP, NULL, 53, 53, UDP, "127.0.0.1", 53, SOCKET_ESTABLISHED, TRI_YES, TRI_UNKNOWN, INODE | GONE,
+          KIND_EPHEMERAL, NO },
+        { "gone: remains", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_LAST_ACK, TRI_YES, TRI_UNKNOWN, GONE, KIND_STALE, NO },
+
+        /* The kernel's own. */
+        { "VXLAN, set up by anybody", UDP, NULL, 4789, 4789, UDP, "0.0.0.0", 4789, SOCKET_CLOSE, TRI_NO, TRI_NO, INODE | KERNEL, KIND_UNKNOWN,
+          NO },
+        { "VXLAN, set up by the kernel", UDP, NULL, 4789, 4789, UDP, "0.0.0.0", 4789, SOCKET_CLOSE, TRI_NO, TRI_UNKNOWN, INODE | KERNEL,
+          KIND_UNKNOWN, NO },
+        { "lockd", TCP, NULL, 4045, 4045, TCP, "::", 4045, SOCKET_LISTEN, TRI_NO, TRI_UNKNOWN, INODE | KERNEL, KIND_UNKNOWN, NO },
+        { "NFS mount, bindresvport", TCP, NULL, 800, 800, TCP, "127.0.0.1", 800, SOCKET_ESTABLISHED, TRI_NO, TRI_NO, INODE | KERNEL,
+          KIND_UNKNOWN, NO },
+        { "NFS mount, noresvport", TCP, NULL, 48121, 48121, TCP, "127.0.0.1", 48121, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, INODE | KERNEL,
+          KIND_EPHEMERAL, NO },
+
         /* Ephemeral, squatter, unknown. */
+        { "thief by MPTCP", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, INODE | MPTCP, KIND_EPHEMERAL, NO },
+        { "squatter by MPTCP", TCP, NULL, 80, 80, TCP, "::", 80, SOCKET_LISTEN, TRI_NO, TRI_NO, INODE | MPTCP, KIND_SQUATTER, NO },
+        { "thief on connected UDP", UDP, NULL, 53, 53, UDP, "127.0.0.1", 53, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, INODE, KIND_EPHEMERAL, NO },
+        { "squatter on connected UDP", UDP, NULL, 53, 53, UDP, "127.0.0.1", 53, SOCKET_ESTABLISHED, TRI_NO, TRI_NO, INODE, KIND_SQUATTER, NO },
         { "thief", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, INODE, KIND_EPHEMERAL, NO },
         { "thief, owner unknown", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_UNKNOWN, INODE, KIND_EPHEMERAL, NO },
         { "thief of IPv4 from dual stack", TCP, "::", 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_NO, INODE,
@@ -140,10 +178,13 @@ static void make(const Row *row, Endpoint *e, Observation *o)
                         .cookie = 1,
                         .automatic = row->automatic,
                         .reuse = TRI_UNKNOWN,
+                        .mptcp = row->flags & MPTCP,
                 },
                 .ours = row->flags & OURS,
                 .pid1_listener = row->flags & PID1,
                 .owner = row->owner,
+                .cgroup_gone = row->flags & GONE,
+                .no_process = row->flags & KERNEL,
                 .listener_legitimate = row->flags & LEGIT,
         };
         assert_int_equal(address_parse(row->local, &o->socket.local), 0);
@@ -190,7 +231,7 @@ static void test_every_observation(void **state)
 {
         Reservation r = { .name = (char *) "web" };
 
-        for (unsigned n = 0; n < 2u * 13 * 3 * 3 * 2 * 2 * 2 * 2; n++) {
+        for (unsigned n = 0; n < 2u * 13 * 3 * 3 * 2 * 2 * 2 * 2 * 2 * 2; n++) {
                 unsigned v = n;
                 Endpoint e = { .protocol = v % 2 ? UDP : TCP, .port = 80, .last = 80 };
                 Observation o = { .socket = { .local = { .family = AF_INET }, .local_port = 80 } };
@@ -208,6 +249,8 @@ static void test_every_observation(void **state)
                 o.pid1_listener = v & 2;
                 o.listener_legitimate = v & 4;
                 o.socket.inode = v & 8;
+                o.cgroup_gone = v & 16;
+                o.no_process = v & 32;
 
                 kind = policy_judge(&r, &e, &o);
                 assert_int_not_equal(kind, KIND_NONE);
@@ -216,8 +259,10 @@ static void test_every_observation(void **state)
                         continue;
                 }
                 assert_true(kind_is_collision(kind) || kind == KIND_ACCEPTED);
-                if (kind == KIND_SQUATTER)
+                if (kind == KIND_SQUATTER) {
                         assert_int_equal(o.owner, TRI_NO);
+                        assert_false(o.no_process);
+                }
                 if (kind == KIND_EPHEMERAL)
                         assert_int_not_equal(o.socket.automatic, TRI_NO);
         }
