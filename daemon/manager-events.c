@@ -5,12 +5,10 @@
 #include <string.h>
 
 #include "daemon/alert/log.h"
+#include "daemon/drift-text.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
 #include "daemon/starter.h"
-
-/* So much of the missing ports is shown when the list drifted. */
-#define DRIFT_TEXT_MAX 160
 
 static void on_event(json_t *object, void *userdata)
 {
@@ -27,24 +25,21 @@ static void on_event(json_t *object, void *userdata)
 
 const AlertOps manager_alert_ops = { .event = on_event };
 
-static void on_drift(const PortSet *missing, int error, void *userdata)
+static void on_drift(const ReserveDrift *d, void *userdata)
 {
         _cleanup_(freep) char *text = NULL;
         Manager *m = userdata;
-        int n;
 
-        text = malloc(PORTSET_TEXT_MAX);
-        if (!text)
-                return;
-        n = portset_format(missing, text, PORTSET_TEXT_MAX);
-        if (n > DRIFT_TEXT_MAX)
-                (void) snprintf(text + DRIFT_TEXT_MAX, 64, "… (%u ports)", portset_count(missing));
-
-        alert_event(m->alert, &(Event){ .kind = EVENT_DRIFT, .detail = text });
-        if (error >= 0)
-                alert_event(m->alert, &(Event){ .kind = EVENT_REPAIRED });
         /* In the meantime the kernel may have given a port away. */
         watch_want_sweep(m->watch);
+        if (d->times == 0) {
+                state_touch(m->state); /* the number */
+                return;
+        }
+        text = drift_text(d);
+        alert_event(m->alert, &(Event){ .kind = EVENT_DRIFT, .detail = text });
+        if (d->error >= 0)
+                alert_event(m->alert, &(Event){ .kind = EVENT_REPAIRED });
 }
 
 static void on_writable(int error, void *userdata)

@@ -2,27 +2,30 @@
 
 #include "daemon/reserve/drift.h"
 
-#include "base/cleanup.h"
-
-uint64_t drift_notice(Drift *d, uint64_t now)
+static bool is_to_be_told(Drift *d, const PortSet *missing, uint64_t now)
 {
-        if (!d->missing) {
-                d->missing = true;
-                d->count++;
-                /* Who comes each minute is answered at once each time; who fights is not. */
-                if (now - d->tried > MAX_OF(2 * d->backoff, UINT64_C(1000000)))
-                        d->backoff = 0;
+        if (d->told_count == 0 || now - d->seen > DRIFT_QUIET_USEC) {
+                portset_clear(&d->told);
+                return true;
         }
-        return d->tried + d->backoff;
+        if (now - d->told_usec >= DRIFT_REMIND_USEC)
+                return true;
+        return now - d->told_usec >= DRIFT_MORE_USEC && !portset_contains(&d->told, missing);
 }
 
-bool drift_tried(Drift *d, const PortSet *missing, int error, uint64_t now)
+unsigned drift_seen(Drift *d, const PortSet *missing, int error, uint64_t now)
 {
-        bool tell = !portset_equal(missing, &d->told) || now - d->tried > DRIFT_QUIET_USEC;
+        unsigned times = 0;
 
-        d->told = *missing;
-        d->tried = now;
-        d->backoff = MIN_OF(MAX_OF(2 * d->backoff, DRIFT_BACKOFF_MIN_USEC), DRIFT_BACKOFF_MAX_USEC);
+        /* One that could not be answered yet is still the same. */
+        d->count += !d->missing;
         d->missing = error < 0;
-        return tell;
+        if (is_to_be_told(d, missing, now)) {
+                times = d->count > d->told_count ? d->count - d->told_count : 1;
+                portset_unite(&d->told, missing);
+                d->told_usec = now;
+                d->told_count = d->count;
+        }
+        d->seen = now;
+        return times;
 }

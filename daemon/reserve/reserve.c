@@ -27,7 +27,14 @@
 #include "kernel/record.h"
 #include "kernel/runtime.h"
 
-#define REREAD_USEC    (30 * USEC_PER_SEC)
+/* Who overwrites the list a thousand times a second must not keep us busy: some looks are made at
+ * once, more of them one each PAUSE_USEC, and no longer does a repair wait. One overwriting is
+ * several events: opening it to be truncated, each write, and our own of the repair. */
+#define PAUSE_USEC (5 * USEC_PER_MSEC)
+#define BURST_USEC (8 * PAUSE_USEC)
+/* For writers that inotify does not see: those of another mount of procfs, as in a container that
+ * shares our network. */
+#define REREAD_USEC    USEC_PER_SEC
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (5 * USEC_PER_SEC)
 
@@ -47,6 +54,7 @@ struct Reserve {
         Drift drift;
         int error;
         uint64_t retry; /* how long was waited after the last failure */
+        uint64_t paid;  /* until when the looks so far would take, one each PAUSE_USEC */
 
         int inotify_fd;
         sd_event_source *inotify_source;
@@ -147,12 +155,14 @@ static void update_foreign(Reserve *r)
         portset_subtract(&r->foreign, &r->ours);
 }
 
-/* Schedules the next sync. */
-static int wake_at(Reserve *r, uint64_t usec)
+/* Schedules the next sync; what is not urgent may come with other wake-ups. */
+static int wake_at(Reserve *r, uint64_t usec, bool urgent)
 {
         int q;
 
-        q = sd_event_source_set_time(r->timer, usec);
+        q = sd_event_source_set_time_accuracy(r->timer, urgent ? 1 : 0);
+        if (q >= 0)
+                q = sd_event_source_set_time(r->timer, usec);
         if (q < 0)
                 return q;
         return sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
@@ -165,12 +175,25 @@ static uint64_t back_off(Reserve *r)
         return r->retry;
 }
 
-/* One pass: reads the list, finds drift, adds, removes. 0, or the error that keeps the list from
- * being as it should; *ret_wake is when to come back. at_once: do not wait where somebody
- * fights. */
-static int sync_pass(Reserve *r, bool at_once, uint64_t *ret_wake)
+/* Puts back what is missing: at once, each time, since outgoing connections are given these ports
+ * meanwhile. */
+static int repair(Reserve *r, const PortSet *missing)
 {
-        uint64_t now = now_usec(CLOCK_MONOTONIC), repair_at;
+        PortSet found = r->kernel;
+        ReserveDrift drift = { .missing = missing, .found = &found };
+        int q;
+
+        q = add_wanted(r);
+        drift.error = q;
+        drift.times = drift_seen(&r->drift, missing, q, now_usec(CLOCK_MONOTONIC));
+        r->ops->drift(&drift, r->userdata);
+        return q;
+}
+
+/* One pass: reads the list, finds drift, adds, removes. 0, or the error that keeps the list from
+ * being as it should; *ret_wake is when to come back. */
+static int sync_pass(Reserve *r, uint64_t *ret_wake)
+{
         PortSet missing;
         int q, k;
 
@@ -183,63 +206,58 @@ static int sync_pass(Reserve *r, bool at_once, uint64_t *ret_wake)
 
         missing = r->placed;
         portset_subtract(&missing, &r->kernel);
-        if (!portset_empty(&missing)) {
-                repair_at = drift_notice(&r->drift, now);
-                if (!at_once && repair_at > now) {
-                        *ret_wake = repair_at;
-                        return r->error;
-                }
-        }
-
-        q = add_wanted(r);
-        if (!portset_empty(&missing) &&
-            drift_tried(&r->drift, &missing, q, now_usec(CLOCK_MONOTONIC)))
-                r->ops->drift(&missing, q, r->userdata);
+        q = portset_empty(&missing) ? add_wanted(r) : repair(r, &missing);
         if (q < 0)
                 return q;
 
         k = remove_surplus(r);
         /* Somebody keeps the file open. What is ours is in it; the rest leaves a little later. */
         if (k == -EAGAIN) {
-                *ret_wake = now + back_off(r);
+                *ret_wake = now_usec(CLOCK_MONOTONIC) + back_off(r);
                 return 0;
         }
         return k;
 }
 
-static int sync_list(Reserve *r, bool at_once)
+static int sync_list(Reserve *r)
 {
-        uint64_t wake = 0;
+        uint64_t wake = 0, now;
         int q;
 
         /* The list before it is read, so that no change falls in between; the directory when it has
          * been made again. */
         watch_path(r, kernel_list_path(), IN_MODIFY);
-        q = sync_pass(r, at_once, &wake);
+        q = sync_pass(r, &wake);
         watch_path(r, r->directory, IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
         update_foreign(r);
 
+        now = now_usec(CLOCK_MONOTONIC);
+        r->paid = MAX_OF(r->paid, now) + PAUSE_USEC;
         if (wake == 0 && q < 0) {
-                wake = now_usec(CLOCK_MONOTONIC) + back_off(r);
+                wake = now + back_off(r);
         } else if (wake == 0) {
-                wake = now_usec(CLOCK_MONOTONIC) + REREAD_USEC;
+                wake = now + REREAD_USEC;
                 r->retry = 0;
         }
         /* That somebody has the file open just now is not worth a word until it lasts. */
         if (q != -EAGAIN || r->retry >= USEC_PER_SEC)
                 set_error(r, q);
-        return wake_at(r, wake);
+        return wake_at(r, wake, false);
 }
 
 static int on_inotify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
         Reserve *r = userdata;
 
         /* What they say matters less than that there was something. */
         while (read(fd, buf, sizeof(buf)) > 0)
                 ;
-        (void) sync_list(r, false);
+        if (r->paid > now + BURST_USEC)
+                (void) wake_at(r, r->paid - BURST_USEC, true);
+        else
+                (void) sync_list(r);
         return 0;
 }
 
@@ -247,7 +265,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Reserve *r = userdata;
 
-        (void) sync_list(r, false);
+        (void) sync_list(r);
         return 0;
 }
 
@@ -260,10 +278,6 @@ static int watch_start(Reserve *r)
         if (r->inotify_fd < 0)
                 return 0;
         q = sd_event_add_io(r->event, &r->inotify_source, r->inotify_fd, EPOLLIN, on_inotify, r);
-        if (q < 0)
-                return q;
-        /* Somebody who writes all day must not keep us reading all day. */
-        q = sd_event_source_set_ratelimit(r->inotify_source, 200 * USEC_PER_MSEC, 5);
         if (q < 0)
                 return q;
         return sd_event_source_set_enabled(r->inotify_source, SD_EVENT_OFF);
@@ -334,7 +348,7 @@ int reserve_apply(Reserve *r, const PortSet *want)
                 if (q < 0)
                         return q;
         }
-        return sync_list(r, true);
+        return sync_list(r);
 }
 
 int reserve_release(const char *runtime_dir)

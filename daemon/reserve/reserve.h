@@ -6,8 +6,9 @@
  *
  * What is ours is recorded in RUNTIME/ours before it is added and after it is removed, so that a
  * crash at any instant never turns ours into foreign or the reverse. inotify tells of other writers
- * at once; a slow re-read (30 s) backs it up, since another procfs mount's writers are not seen.
- * After a clobber: put back, tell once; back off (up to 5 s) while somebody keeps fighting. */
+ * at once; a re-read each second backs it up, since another procfs mount's writers are not seen.
+ * After a clobber: put back at once, but no more often than each 5 ms, and tell it once for a series
+ * (drift.h). */
 
 #include <systemd/sd-event.h>
 
@@ -16,11 +17,16 @@
 
 typedef struct Reserve Reserve;
 
+typedef struct ReserveDrift {
+        const PortSet *missing;
+        const PortSet *found; /* the list, as somebody has left it */
+        unsigned times; /* to be told: clobbers since the last that was, and this one; else 0 */
+        int error;      /* 0: they are back; else the negative errno of the repair */
+} ReserveDrift;
+
 typedef struct ReserveOps {
-        /* Ours were missing, and by now are back (or not: error is the negative errno of the
-         * repair). Once per clobber; again when the set of missing ports differs or after a quiet
-         * minute. */
-        void (*drift)(const PortSet *missing, int error, void *userdata);
+        /* Ours were missing, and by now are back or not: after each try. */
+        void (*drift)(const ReserveDrift *d, void *userdata);
         /* The list can be written again, or not any more (error; 0: it can). Once per change. */
         void (*writable)(int error, void *userdata);
 } ReserveOps;

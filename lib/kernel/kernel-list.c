@@ -35,9 +35,13 @@
 /* What one write takes for certain, whatever the page size. */
 #define WRITE_MAX 4095u
 #define READ_SIZE (256u * 1024u)
-/* Tries to open or lease the file, some 10 ms in all; and tries of a whole change. */
-#define LEASE_TRIES 32u
-#define TRIES       4u
+/* Nearly every list fits into this; the kernel clears as much memory as a read asks for. */
+#define READ_SIZE_SMALL (8u * 1024u)
+/* Tries to open or lease the file, some 10 ms in all; and tries of a whole change. Adding puts ports
+ * back that outgoing connections are given meanwhile: it waits a millisecond at most. */
+#define LEASE_TRIES     32u
+#define LEASE_TRIES_ADD 4u
+#define TRIES           4u
 
 /* "/proc/self/fd/N" of an O_PATH fd, which counts as no opener: a lease is granted beside it. */
 static char adopted_path[32];
@@ -105,21 +109,32 @@ static int open_list(int mode)
         }
 }
 
+/* At offset 0, so that it can be asked again on the same fd. -ENOBUFS: there is more. */
+static int read_into(int fd, char *buf, size_t size, PortSet *ret)
+{
+        ssize_t n = pread(fd, buf, size, 0);
+
+        if (n < 0)
+                return -errno;
+        if ((size_t) n == size)
+                return -ENOBUFS;
+        return portset_parse(buf, (size_t) n, ret) < 0 ? -EBADMSG : 0;
+}
+
 static int read_fd(int fd, PortSet *ret)
 {
         _cleanup_(freep) char *buf = NULL;
-        ssize_t n;
+        char small[READ_SIZE_SMALL];
+        int r;
 
+        r = read_into(fd, small, sizeof(small), ret);
+        if (r != -ENOBUFS)
+                return r;
         buf = malloc(READ_SIZE);
         if (!buf)
                 return -ENOMEM;
-        /* At offset 0, so that it can be asked again on the same fd. */
-        n = pread(fd, buf, READ_SIZE, 0);
-        if (n < 0)
-                return -errno;
-        if (n == READ_SIZE || portset_parse(buf, (size_t) n, ret) < 0)
-                return -EBADMSG;
-        return 0;
+        r = read_into(fd, buf, READ_SIZE, ret);
+        return r == -ENOBUFS ? -EBADMSG : r;
 }
 
 int kernel_list_read(PortSet *ret)
@@ -148,7 +163,7 @@ static int take_lease(int fd)
 
 /* Opens the list for reading and writing, with a lease. Where none is to be had since somebody
  * keeps the file open: -EAGAIN, or an fd without one if without_lease says that this will do. */
-static int open_leased(bool without_lease)
+static int open_leased(unsigned tries, bool without_lease)
 {
         for (unsigned i = 0;; i++) {
                 _cleanup_(closep) int fd = -1;
@@ -158,9 +173,9 @@ static int open_leased(bool without_lease)
                 if (fd < 0)
                         return fd;
                 r = take_lease(fd);
-                if (r >= 0 || (i >= LEASE_TRIES && without_lease))
+                if (r >= 0 || (i >= tries && without_lease))
                         return TAKE_FD(fd);
-                if (i >= LEASE_TRIES)
+                if (i >= tries)
                         return r;
                 /* Not while we have it open: the other may wait for the same. */
                 close(TAKE_FD(fd));
@@ -246,7 +261,7 @@ static int add_once(const PortSet *add)
         PortSet missing;
         int r;
 
-        fd = open_leased(true);
+        fd = open_leased(LEASE_TRIES_ADD, true);
         if (fd < 0)
                 return fd;
         r = read_missing(fd, add, &missing);
@@ -316,7 +331,7 @@ static int remove_once(const PortSet *remove, const KernelListRemove *how)
         PortSet now, keep;
         int r;
 
-        fd = open_leased(how && how->force);
+        fd = open_leased(LEASE_TRIES, how && how->force);
         if (fd < 0)
                 return fd;
         r = read_fd(fd, &now);

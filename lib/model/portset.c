@@ -212,6 +212,18 @@ static char *put_port(char *p, unsigned port)
         return p;
 }
 
+/* "80" or "80-90": at most RUN_MAX bytes. */
+#define RUN_MAX (2 * 5 + 1)
+static char *put_run(char *p, unsigned first, unsigned last)
+{
+        p = put_port(p, first);
+        if (first != last) {
+                *p++ = '-';
+                p = put_port(p, last);
+        }
+        return p;
+}
+
 int portset_format(const PortSet *s, char *buf, size_t size)
 {
         char *at = buf;
@@ -220,19 +232,35 @@ int portset_format(const PortSet *s, char *buf, size_t size)
                 return -ENOSPC;
 
         PORTSET_FOREACH_RUN(s, first, last) {
-                char run[2 * 5 + 2], *p = run;
+                char run[1 + RUN_MAX], *p = run;
 
                 if (at > buf)
                         *p++ = ',';
-                p = put_port(p, first);
-                if (first != last) {
-                        *p++ = '-';
-                        p = put_port(p, last);
-                }
+                p = put_run(p, first, last);
                 if ((size_t) (p - run) >= size - (size_t) (at - buf))
                         return -ENOSPC;
                 at = mempcpy(at, run, (size_t) (p - run));
         }
         *at = 0;
         return (int) (at - buf);
+}
+
+const char *portset_summary(const PortSet *s, char buf[static PORTSET_SUMMARY_MAX])
+{
+        static const char more[] = "… (65536 ports)";
+        char *at = buf, *end = buf + PORTSET_SUMMARY_MAX - sizeof(more);
+
+        if (portset_empty(s))
+                return strcpy(buf, "none");
+        PORTSET_FOREACH_RUN(s, first, last) {
+                if (end - at < 1 + RUN_MAX) {
+                        (void) snprintf(at, sizeof(more), "… (%u ports)", portset_count(s));
+                        return buf;
+                }
+                if (at > buf)
+                        *at++ = ',';
+                at = put_run(at, first, last);
+        }
+        *at = 0;
+        return buf;
 }

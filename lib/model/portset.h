@@ -61,3 +61,8 @@ int portset_parse(const char *text, size_t size, PortSet *ret);
 /* Writes the text form without newline into buf, NUL-terminated. The length, or -ENOSPC;
  * PORTSET_TEXT_MAX always fits. */
 int portset_format(const PortSet *s, char *buf, size_t size);
+
+/* For people: the runs that fit, and where that is not all, how many ports there are:
+ * "1,3-5,7… (1500 ports)"; "none" for the empty set. Returns buf. */
+#define PORTSET_SUMMARY_MAX 160
+const char *portset_summary(const PortSet *s, char buf[static PORTSET_SUMMARY_MAX]);

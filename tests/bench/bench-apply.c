@@ -74,7 +74,7 @@ static void check(const PortSet *want)
         must(portset_equal(&is, want) ? 0 : -EBADMSG, "the list is another");
 }
 
-static void on_drift(const PortSet *missing, int error, void *userdata)
+static void on_drift(const ReserveDrift *d, void *userdata)
 {
         must(-EIO, "drift");
 }

@@ -23,19 +23,22 @@ typedef struct Fixture {
         unsigned *clobbers; /* shared with child processes */
 
         unsigned drifts;
-        PortSet missing;
+        PortSet missing, found;
         int drift_error;
         unsigned writables;
         int writable_error;
 } Fixture;
 
-static void fixture_drift(const PortSet *missing, int error, void *userdata)
+static void fixture_drift(const ReserveDrift *d, void *userdata)
 {
         Fixture *f = userdata;
 
+        if (d->times == 0)
+                return;
         f->drifts++;
-        f->missing = *missing;
-        f->drift_error = error;
+        f->missing = *d->missing;
+        f->found = *d->found;
+        f->drift_error = d->error;
 }
 
 static void fixture_writable(int error, void *userdata)

@@ -21,76 +21,64 @@ static PortSet one_port(uint16_t port)
         return s;
 }
 
-static void test_first_at_once(void **state)
+static void test_first(void **state)
 {
         PortSet missing = one_port(80);
         Drift d = {};
 
         /* Even right after boot. */
-        assert_true(drift_notice(&d, 5) <= 5);
-        assert_true(drift_tried(&d, &missing, 0, 6));
+        assert_int_equal(drift_seen(&d, &missing, 0, 5), 1);
         assert_int_equal(d.count, 1);
         assert_false(d.missing);
 }
 
-/* Somebody who clobbers 10 ms after each repair: waits double up to 5 s, told once. */
+/* Each 100 ms for a minute. */
 static void test_fight(void **state)
 {
-        uint64_t now = 100 * SEC, at, waited, before = 0;
+        uint64_t now = 100 * SEC;
         PortSet missing = one_port(80);
         unsigned told = 0;
         Drift d = {};
 
-        for (unsigned i = 0; i < 30; i++) {
-                at = drift_notice(&d, now);
-                waited = at > now ? at - now : 0;
-                assert_true(waited <= DRIFT_BACKOFF_MAX_USEC);
-                if (i > 0 && before < 4 * SEC)
-                        assert_true(waited > before || i == 1);
-                before = waited;
-                now += waited;
-                told += drift_tried(&d, &missing, 0, now);
-                now += 10 * MSEC;
-        }
-        assert_true(before > 4 * SEC);
+        for (unsigned i = 0; i < 600; i++)
+                told += drift_seen(&d, &missing, 0, now += 100 * MSEC) > 0;
         assert_int_equal(told, 1);
-        assert_int_equal(d.count, 30);
-
-        /* After some peace it is put back at once again. */
-        now += 15 * SEC;
-        assert_true(drift_notice(&d, now) <= now);
+        assert_int_equal(d.count, 600);
+        /* The next series. */
+        assert_int_equal(drift_seen(&d, &missing, 0, now + DRIFT_QUIET_USEC + 1), 600);
+        assert_int_equal(d.count, 601);
 }
 
-/* One that comes each 10 s is no fight. */
-static void test_regular(void **state)
+/* Who never stops is told of now and then, with how often it was. */
+static void test_reminder(void **state)
 {
+        uint64_t now = 100 * SEC;
         PortSet missing = one_port(80);
-        uint64_t now = 100 * SEC;
         Drift d = {};
 
-        for (unsigned i = 0; i < 20; i++) {
-                assert_true(drift_notice(&d, now) <= now);
-                assert_int_equal(drift_tried(&d, &missing, 0, now), i == 0);
-                now += 10 * SEC;
-        }
+        assert_int_equal(drift_seen(&d, &missing, 0, now), 1);
+        for (unsigned i = 1; i < DRIFT_REMIND_USEC / SEC; i++)
+                assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), 0);
+        assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), DRIFT_REMIND_USEC / SEC);
+        assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), 0);
 }
 
-static void test_told_again(void **state)
+/* Two who overwrite it in turns: what each takes out is told, once. */
+static void test_other_ports(void **state)
 {
-        PortSet missing = one_port(80), other = one_port(81);
+        PortSet one = one_port(80), other = one_port(81), both = one;
         uint64_t now = 100 * SEC;
         Drift d = {};
 
-        (void) drift_notice(&d, now);
-        assert_true(drift_tried(&d, &missing, 0, now));
-        (void) drift_notice(&d, now += SEC);
-        assert_false(drift_tried(&d, &missing, 0, now));
-        (void) drift_notice(&d, now += SEC);
-        assert_true(drift_tried(&d, &other, 0, now));
-        (void) drift_notice(&d, now += DRIFT_QUIET_USEC);
-        assert_false(drift_tried(&d, &other, 0, now));
-        (void) drift_notice(&d, now += DRIFT_QUIET_USEC + 1);
-        assert_true(drift_tried(&d, &other, 0, now));
+        portset_unite(&both, &other);
+        assert_int_equal(drift_seen(&d, &one, 0, now), 1);
+        assert_int_equal(drift_seen(&d, &other, 0, now += SEC), 0);
+        assert_int_equal(drift_seen(&d, &other, 0, now += DRIFT_MORE_USEC), 2);
+        assert_int_equal(drift_seen(&d, &one, 0, now += DRIFT_MORE_USEC), 0);
+        assert_int_equal(drift_seen(&d, &both, 0, now += DRIFT_MORE_USEC), 0);
+        /* A new series begins from nothing. */
+        assert_int_equal(drift_seen(&d, &one, 0, now += DRIFT_QUIET_USEC + 1), 3);
+        assert_int_equal(drift_seen(&d, &other, 0, now += DRIFT_MORE_USEC), 1);
 }
 
 /* A repair that fails again and again is one clobber. */
@@ -102,19 +90,21 @@ static void test_failing(void **state)
         Drift d = {};
 
         for (unsigned i = 0; i < 20; i++) {
-                (void) drift_notice(&d, now += 5 * SEC);
-                told += drift_tried(&d, &missing, -EROFS, now);
+                told += drift_seen(&d, &missing, -EROFS, now += 5 * SEC);
                 assert_true(d.missing);
         }
         assert_int_equal(told, 1);
+        assert_int_equal(d.count, 1);
+        assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), 0);
+        assert_false(d.missing);
         assert_int_equal(d.count, 1);
 }
 
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_first_at_once), cmocka_unit_test(test_fight),
-                cmocka_unit_test(test_regular),       cmocka_unit_test(test_told_again),
+                cmocka_unit_test(test_first),    cmocka_unit_test(test_fight),
+                cmocka_unit_test(test_reminder), cmocka_unit_test(test_other_ports),
                 cmocka_unit_test(test_failing),
         };
 

@@ -287,13 +287,49 @@ static void test_parse(void **state)
         assert_int_equal(portset_count(&s), 1);
 }
 
+static void assert_summary(const PortSet *s, const char *expected)
+{
+        char buf[PORTSET_SUMMARY_MAX];
+
+        assert_string_equal(portset_summary(s, buf), expected);
+}
+
+static void test_summary(void **state)
+{
+        char expected[PORTSET_SUMMARY_MAX + 32] = "", *at = expected;
+        PortSet s = {};
+
+        assert_summary(&s, "none");
+        portset_add(&s, 0);
+        portset_add_run(&s, 8080, 8081);
+        portset_add(&s, 65535);
+        assert_summary(&s, "0,8080-8081,65535");
+        portset_clear(&s);
+        portset_add_run(&s, 0, 65535);
+        assert_summary(&s, "0-65535");
+
+        /* What is shown is whole ports, from the first on. */
+        portset_clear(&s);
+        for (unsigned p = 10000; p < 10100; p += 2) {
+                portset_add(&s, (uint16_t) p);
+                if (p < 10046)
+                        at += sprintf(at, "%s%u", p > 10000 ? "," : "", p);
+        }
+        sprintf(at, "… (50 ports)");
+        assert_summary(&s, expected);
+
+        portset_clear(&s);
+        for (unsigned p = 0; p < 65536; p += 3)
+                portset_add_run(&s, (uint16_t) p, (uint16_t) (p + (p < 65535)));
+        assert_true(strlen(portset_summary(&s, expected)) < PORTSET_SUMMARY_MAX);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_property),
-                cmocka_unit_test(test_extremes),
-                cmocka_unit_test(test_runs),
-                cmocka_unit_test(test_parse),
+                cmocka_unit_test(test_property), cmocka_unit_test(test_extremes),
+                cmocka_unit_test(test_runs),     cmocka_unit_test(test_parse),
+                cmocka_unit_test(test_summary),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
