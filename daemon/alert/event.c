@@ -122,8 +122,10 @@ static void put_sentence(FILE *f, const Event *e)
                 break;
         case EVENT_EVICTED:
                 fputs("was cleared of ", f);
-                if (e->holder)
+                if (e->holder) {
                         put_holder(f, e->holder);
+                        describe_put_more(f, e->holder);
+                }
                 break;
         case EVENT_DENIED:
                 fputs("was refused", f);
