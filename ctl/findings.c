@@ -6,31 +6,23 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "ctl/ours.h"
+#include "base/grow.h"
 #include "ctl/output.h"
 #include "ctl/state.h"
 #include "kernel/config-file.h"
 #include "kernel/identify.h"
 #include "kernel/kernel-list.h"
+#include "kernel/record.h"
 #include "kernel/runtime.h"
+#include "kernel/sysctl-files.h"
 #include "model/json.h"
-
-/* What a socket is judged against where nothing declares its port: nobody owns it, so nobody squats
- * on it either. */
-static const Reservation nobody = { .name = (char *) "", .uid = UID_INVALID };
 
 /* Whoever asks why waits that long for the names of processes; holders that are left have none. */
 #define SEARCH_USEC (10 * USEC_PER_SEC)
-
-typedef struct Judge {
-        const Config *config;
-        Identify *identify;
-        Ours ours;
-        Endpoint anywhere; /* with nobody */
-} Judge;
 
 /* The .socket units that the daemon knows, where it follows them. */
 static int add_units(const Ctl *c, Config *config)
@@ -65,23 +57,26 @@ static int load_config(const Ctl *c, Config **ret)
 }
 
 /* The declaration of that port: the first reservation, or a pool. */
-static json_t *declaration(const Config *config, int protocol, uint16_t port, HoldMode *ret_hold)
+static json_t *declaration(const Config *config, int protocol, uint16_t port, Findings *ret)
 {
         const Reservation *r;
         const Endpoint *e;
         unsigned iterator = 0;
 
         if (config_lookup(config, protocol, port, &iterator, &r, &e)) {
-                *ret_hold = reservation_endpoint_hold(r, e);
+                ret->hold = reservation_endpoint_hold(r, e);
+                ret->reuse = r->reuse;
                 return json_pack("{s:o, s:o, s:o}", "name", json_text(r->name), "unit",
                                  json_text(r->unit), "source", json_source(r->file, r->line));
         }
         for (size_t i = 0; i < config->n_pools; i++) {
                 const Pool *p = config->pools[i];
 
-                if (portset_has(&p->ports, port))
+                if (portset_has(&p->ports, port)) {
+                        ret->pool = true;
                         return json_pack("{s:o, s:n, s:o}", "name", json_text(p->name), "unit",
                                          "source", json_source(p->file, p->line));
+                }
         }
         return json_null();
 }
@@ -92,76 +87,43 @@ static int declare(const Config *config, Findings *f)
 
         if (asked == 0)
                 f->protocol = IPPROTO_TCP;
-        f->declared = declaration(config, f->protocol, f->port, &f->hold);
+        f->declared = declaration(config, f->protocol, f->port, f);
         if (asked == 0 && json_is_null(f->declared)) {
                 json_decref(f->declared);
-                f->declared = declaration(config, IPPROTO_UDP, f->port, &f->hold);
+                f->declared = declaration(config, IPPROTO_UDP, f->port, f);
                 if (json_is_object(f->declared))
                         f->protocol = IPPROTO_UDP;
         }
         return f->declared ? 0 : -ENOMEM;
 }
 
-static void read_kernel(Findings *f)
+/* By whom: what the daemon put in is in its record; others leave no trace but the files that they
+ * may have it from. */
+static void find_source(const Ctl *c, Findings *f)
+{
+        _cleanup_(sysctl_files_deinit) SysctlFiles files = {};
+        const SysctlLine *line;
+        PortSet ours;
+
+        if (record_read(c->runtime_dir, RUNTIME_OURS, &ours) >= 0)
+                f->reserved_by_us = portset_has(&ours, f->port);
+        if (sysctl_files_read("", SYSCTL_RESERVED_PORTS, &files) < 0)
+                return;
+        line = sysctl_files_find_port(&files, f->port);
+        if (line && asprintf(&f->reserved_source, "%s:%u", line->file, line->line) < 0)
+                f->reserved_source = NULL;
+}
+
+static void read_kernel(const Ctl *c, Findings *f)
 {
         PortSet list;
 
         if (kernel_list_read(&list) >= 0)
                 f->reserved = portset_has(&list, f->port);
+        if (f->reserved)
+                find_source(c, f);
         if (ephemeral_range_read(&f->range_first, &f->range_last) >= 0)
                 f->ephemeral = f->port >= f->range_first && f->port <= f->range_last;
-}
-
-/* The kind of a socket for the declaration that it concerns most, and what it means for a bind
- * there. */
-static Kind judge(const Judge *j, Observation *o, WouldBind *ret_bind)
-{
-        const Socket *s = &o->socket;
-        const Reservation *r;
-        const Endpoint *e;
-        unsigned iterator = 0;
-        bool declared = false, certain;
-        Kind k;
-
-        while (config_lookup(j->config, s->protocol, s->local_port, &iterator, &r, &e)) {
-                declared = true;
-                identify_observe(j->identify, r, o);
-                k = policy_judge(r, e, o);
-                if (k != KIND_NONE) {
-                        *ret_bind = bind_rules_would_bind(e, k, s, &certain);
-                        return k;
-                }
-        }
-        o->owner = TRI_UNKNOWN;
-        o->pid1_listener = false;
-        k = policy_judge(&nobody, &j->anywhere, o);
-        /* At an address that meets no declared one it is in nobody's way. */
-        *ret_bind = declared ? WOULD_BIND_YES : bind_rules_would_bind(&j->anywhere, k, s, &certain);
-        return k;
-}
-
-/* Those who are meant to have a port accept connections on it; for a port that nobody declared,
- * that is everybody. */
-static bool listens_legitimately(const Judge *j, const Socket *s)
-{
-        Observation o = { .socket = *s, .ours = ours_has(&j->ours, s) };
-        WouldBind unused;
-        Kind k = judge(j, &o, &unused);
-        const Reservation *r;
-        const Endpoint *e;
-        unsigned iterator = 0;
-
-        return !kind_is_collision(k) ||
-               !config_lookup(j->config, s->protocol, s->local_port, &iterator, &r, &e);
-}
-
-/* Where we hold the port, nobody but its server can have left something behind. */
-static bool is_held(const Judge *j, const Look *l)
-{
-        for (size_t i = 0; i < l->n; i++)
-                if (ours_has(&j->ours, &l->sockets[i]))
-                        return true;
-        return false;
 }
 
 /* When the daemon saw this one first: it has been there for longer than we have looked. */
@@ -186,19 +148,11 @@ static const json_t *first_seen(const json_t *state, const json_t *holder)
         return NULL;
 }
 
-static json_t *holder_object(const Judge *j, const Socket *s, Kind k)
+static json_t *holder_object(const json_t *state, const Holder *h)
 {
-        Holder h;
-        json_t *o;
-        const json_t *since;
+        json_t *o = json_from_holder(h);
+        const json_t *since = o ? first_seen(state, o) : NULL;
 
-        if (identify_holder(j->identify, s, k, &h) < 0)
-                return NULL;
-        h.since_usec = 0; /* only the daemon knows */
-        o = json_from_holder(&h);
-        holder_done(&h);
-
-        since = o ? first_seen(j->ours.state, o) : NULL;
         if (since && json_object_set(o, "since", (json_t *) since) < 0) {
                 json_decref(o);
                 return NULL;
@@ -206,68 +160,90 @@ static json_t *holder_object(const Judge *j, const Socket *s, Kind k)
         return o;
 }
 
-static int judge_all(const Judge *j, Findings *f)
+/* Of the processes of others only root sees which sockets they have. */
+static bool has_unnamed(const Findings *f)
 {
-        for (size_t i = 0; i < f->look.n; i++) {
-                const Socket *s = &f->look.sockets[i], *listener;
-                Observation o = { .socket = *s };
-                WouldBind bind;
-                json_t *holder;
-                Kind k;
+        if (geteuid() == 0)
+                return false;
+        for (size_t i = 0; i < f->occupants.n; i++) {
+                const Holder *h = &f->occupants.items[i].holder;
 
-                listener = look_listener(&f->look, s);
-                o.ours = ours_has(&j->ours, s);
-                o.listener_legitimate = (listener && listens_legitimately(j, listener)) ||
-                                        (s->inode == 0 && is_held(j, &f->look));
-                k = judge(j, &o, &bind);
+                if (h->socket.inode != 0 && h->pid == 0)
+                        return true;
+        }
+        return false;
+}
 
-                holder = holder_object(j, s, k);
+static int confess(Findings *f)
+{
+        int r = 0;
+
+        f->not_seen = json_array();
+        if (!f->not_seen)
+                return -ENOMEM;
+        if (!f->look.sees_bound)
+                r = json_append_text(f->not_seen, "sockets that are bound and do not listen: this "
+                                                  "kernel does not list them (Linux 6.8 does)");
+        if (r >= 0 && has_unnamed(f))
+                r = json_append_text(f->not_seen,
+                                     "which process of another user has it: ask as root");
+        if (r >= 0 && !f->prediction.certain && geteuid() != 0)
+                r = json_append_text(f->not_seen,
+                                     "whether it was opened with SO_REUSEADDR: ask as root");
+        return r;
+}
+
+static int describe(const json_t *state, Findings *f)
+{
+        f->holders = json_array();
+        if (!f->holders)
+                return -ENOMEM;
+        for (size_t i = 0; i < f->occupants.n; i++) {
+                json_t *holder = holder_object(state, &f->occupants.items[i].holder);
+
                 if (!holder || json_array_append_new(f->holders, holder) < 0)
                         return -ENOMEM;
-                if (!f->worst || bind > f->would_bind) {
+                if (i == f->prediction.worst || i == 0)
                         f->worst = holder;
-                        f->would_bind = bind;
-                }
         }
         return 0;
 }
 
-/* A hold of ours that the kernel does not list (bound only, before 6.8): as the daemon published
- * it. */
-static int add_unseen_hold(const Judge *j, Findings *f)
+/* Where a server would bind: at each declared place, else everywhere. */
+static int foresee(const Config *config, Findings *f)
 {
-        const json_t *ep = ours_published(&j->ours, f->protocol, f->port);
-        Holder h;
-        json_t *holder;
+        const Endpoint anywhere = { .protocol = f->protocol, .port = f->port, .last = f->port };
+        _cleanup_(freep) const Endpoint **places = NULL;
+        Question q = {
+                .protocol = f->protocol,
+                .port = f->port,
+                .releases = f->reuse == REUSE_NO,
+                .sees_all = f->look.sees_bound,
+        };
+        size_t n_allocated = 0;
+        const Reservation *r;
+        const Endpoint *e;
+        unsigned iterator = 0;
 
-        if (f->look.sees_bound || !ours_holds(ep))
-                return 0;
-        holder_init(&h);
-        h.kind = KIND_HOLD;
-        h.pid = j->ours.pid;
-        h.socket.protocol = f->protocol;
-        h.socket.state = SOCKET_CLOSE;
-        h.socket.local_port = f->port;
-        if (address_parse(get_text(ep, "address"), &h.socket.local) < 0)
-                h.socket.local.family = AF_INET6; /* "*": [::] */
-
-        holder = json_from_holder(&h);
-        if (!holder || json_array_append_new(f->holders, holder) < 0)
-                return -ENOMEM;
-        if (!f->worst || f->would_bind < WOULD_BIND_WITH_REUSEADDR) {
-                f->worst = holder;
-                f->would_bind = WOULD_BIND_WITH_REUSEADDR;
+        while (config_lookup(config, f->protocol, f->port, &iterator, &r, &e)) {
+                if (!GROW(places, n_allocated, q.n_places + 1))
+                        return -ENOMEM;
+                places[q.n_places++] = e;
         }
+        if (q.n_places == 0) {
+                if (!GROW(places, n_allocated, 1))
+                        return -ENOMEM;
+                places[q.n_places++] = &anywhere;
+        }
+        q.places = places;
+        predict(&q, &f->occupants, &f->prediction);
         return 0;
 }
 
 static int look_and_judge(const Ctl *c, const Config *config, const json_t *state, Findings *f)
 {
         _cleanup_(identify_freep) Identify *identify = NULL;
-        Judge j = {
-                .config = config,
-                .anywhere = { .protocol = f->protocol, .port = f->port, .last = f->port },
-        };
+        Judge j = { .config = config, .ephemeral = f->ephemeral };
         int r;
 
         r = identify_new(&identify);
@@ -286,11 +262,12 @@ static int look_and_judge(const Ctl *c, const Config *config, const json_t *stat
         r = look_take(f->protocol, f->port, &f->look);
         if (r < 0)
                 return r;
-        f->holders = json_array();
-        if (!f->holders)
-                return -ENOMEM;
-        r = judge_all(&j, f);
-        return r < 0 ? r : add_unseen_hold(&j, f);
+        r = occupants_judge(&j, f->protocol, f->port, &f->look, &f->occupants);
+        if (r >= 0)
+                r = foresee(config, f);
+        if (r >= 0)
+                r = confess(f);
+        return r < 0 ? r : describe(state, f);
 }
 
 Exit findings_gather(const Ctl *c, Findings *f)
@@ -310,7 +287,7 @@ Exit findings_gather(const Ctl *c, Findings *f)
         f->running = state_probe(c) >= 0;
         if (f->running)
                 (void) state_read(c, &state);
-        read_kernel(f);
+        read_kernel(c, f);
         r = look_and_judge(c, config, state, f);
         if (r < 0)
                 return fail(c, EXIT_FAILED, "the kernel's sockets cannot be read: %s",
@@ -318,9 +295,19 @@ Exit findings_gather(const Ctl *c, Findings *f)
         return EXIT_OK;
 }
 
+const char *findings_reserved_by(const Findings *f)
+{
+        if (!f->reserved)
+                return NULL;
+        return f->reserved_by_us ? "portreserved" : "others";
+}
+
 void findings_done(Findings *f)
 {
         json_decref(f->declared);
         json_decref(f->holders);
+        json_decref(f->not_seen);
+        free(f->reserved_source);
+        occupants_done(&f->occupants);
         look_done(&f->look);
 }

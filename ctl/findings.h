@@ -10,7 +10,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/look.h"
-#include "model/bind-rules.h"
+#include "ctl/predict.h"
 #include "model/config.h"
 
 typedef struct Findings {
@@ -19,16 +19,29 @@ typedef struct Findings {
 
         bool running;     /* the daemon */
         json_t *declared; /* {"name","unit","source"} or null */
+        bool pool;        /* only a pool has it */
         HoldMode hold;    /* of the declaration */
-        bool ephemeral, reserved;
+        ReuseAddress reuse;
+        bool ephemeral;
         uint16_t range_first, range_last;
 
+        bool reserved;         /* in the kernel's list */
+        bool reserved_by_us;   /* by the daemon's own record */
+        char *reserved_source; /* "FILE:LINE" of the sysctl.d line that has it besides, or NULL */
+
         Look look;
-        json_t *holders; /* a HOLDER for each socket of look */
-        WouldBind would_bind;
-        const json_t *worst; /* the HOLDER that stands most in the way, in holders; NULL: none */
+        Occupants occupants;
+        json_t *holders; /* a HOLDER for each of them */
+        Prediction prediction;
+        json_t *not_seen; /* what could not be looked at, in words */
+        const json_t
+                *worst; /* the HOLDER that stands most in the way, else the first; NULL: none */
 } Findings;
 
 /* EXIT_OK, or the exit code of a failure that has been said. */
 Exit findings_gather(const Ctl *c, Findings *f);
+
+/* Who put the port into the kernel's list: "portreserved", "others"; NULL: it is not in it. */
+const char *findings_reserved_by(const Findings *f);
+
 void findings_done(Findings *f);

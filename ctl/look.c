@@ -77,9 +77,18 @@ int look_take(int protocol, uint16_t port, Look *ret)
                 return r;
 
         /* An accepted connection looks automatic as well; it has its port from its listener. */
-        for (size_t i = 0; i < l.n; i++)
-                if (look_listener(&l, &l.sockets[i]))
-                        l.sockets[i].automatic = TRI_NO;
+        for (size_t i = 0; i < l.n; i++) {
+                Socket *connection = &l.sockets[i];
+                const Socket *listener = look_listener(&l, connection);
+
+                if (listener)
+                        connection->automatic = TRI_NO;
+                /* The kernel does not tell this of connections. One has it from its listener, or from
+                 * bind() to an IPv6 address. */
+                if (connection->remote_port != 0 && connection->local.family == AF_INET6)
+                        connection->v6only =
+                                listener ? listener->v6only : connection->automatic != TRI_YES;
+        }
         l.sees_bound = protocol != IPPROTO_TCP || sock_diag_has_bound_inactive(diag) > 0;
         *ret = l;
         l = (Look){};

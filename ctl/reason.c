@@ -3,6 +3,7 @@
 #include "ctl/reason.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,26 @@ static void put_bound(FILE *f, const Findings *d)
                                                                    : "has it bound");
 }
 
+/* What it means for a server that wants the port. */
+static void put_consequence(FILE *f, const Findings *d)
+{
+        const Prediction *p = &d->prediction;
+        uint64_t seconds = prediction_free_sec(p);
+
+        fputs(p->certain ? "; " : "; probably ", f);
+        if (p->would_bind == WOULD_BIND_WITH_REUSEADDR) {
+                fputs("only a server with SO_REUSEADDR can bind beside that", f);
+                if (json_is_object(d->declared) && d->reuse == REUSE_NO)
+                        fprintf(f, ", which %s does not set (ReuseAddress=no)", owner_name(d));
+                if (seconds > 0)
+                        fprintf(f, "; without it, in %" PRIu64 " s", seconds);
+        } else {
+                fputs("no bind() succeeds beside that, not even with SO_REUSEADDR", f);
+                if (seconds > 0)
+                        fprintf(f, ", for another %" PRIu64 " s", seconds);
+        }
+}
+
 static void put_worst(FILE *f, const Findings *d, const char *who)
 {
         bool listens = strcmp(get_text(d->worst, "state"), "LISTEN") == 0;
@@ -67,31 +88,22 @@ static void put_worst(FILE *f, const Findings *d, const char *who)
                         owner_name(d));
                 if (!listens)
                         fputs(" and lets that in as it starts; everybody else is refused", f);
-                break;
+                return;
         case KIND_LISTENER:
                 fprintf(f, "systemd listens on it for %s and starts that with the first client",
                         owner_name(d));
-                break;
+                return;
         case KIND_OWNER:
                 fprintf(f, "%s has it, as it should", owner_name(d));
-                break;
+                return;
         case KIND_ACCEPTED:
-                fputs("connections of a server are there; a bind succeeds beside them only with "
-                      "SO_REUSEADDR",
-                      f);
+                fprintf(f, "connections of a server are there: %s", who);
                 break;
         case KIND_STALE:
-                fprintf(f,
-                        "remains of a closed connection are in the way: %s; TIME_WAIT goes by "
-                        "itself "
-                        "within a minute",
-                        who);
+                fprintf(f, "remains of a closed connection are there: %s", who);
                 break;
         case KIND_EPHEMERAL:
-                fprintf(f,
-                        "the kernel gave it to an outgoing connection of %s; beside that no bind() "
-                        "succeeds, not even with SO_REUSEADDR",
-                        who);
+                fprintf(f, "the kernel gave it to an outgoing connection of %s", who);
                 break;
         case KIND_SQUATTER:
                 put_bound(f, d);
@@ -102,6 +114,9 @@ static void put_worst(FILE *f, const Findings *d, const char *who)
                 if (json_is_object(d->declared))
                         fputs("; whether that is its owner cannot be told here", f);
         }
+        /* That nobody can bind beside a listener need not be said. */
+        if (!listens)
+                put_consequence(f, d);
 }
 
 /* Does the daemon wait for it to come free? */
@@ -109,8 +124,8 @@ static bool is_awaited(const Findings *d)
 {
         int kind = d->worst ? kind_from_string(get_text(d->worst, "kind")) : -EINVAL;
 
-        return d->running && d->hold != HOLD_NONE && d->would_bind == WOULD_BIND_NO && kind >= 0 &&
-               kind_is_collision((Kind) kind);
+        return d->running && d->hold != HOLD_NONE && d->prediction.would_bind == WOULD_BIND_NO &&
+               kind >= 0 && kind_is_collision((Kind) kind);
 }
 
 char *reason_text(const Findings *d)
@@ -130,7 +145,8 @@ char *reason_text(const Findings *d)
                 return NULL;
         if (!d->worst)
                 put_free(f, d);
-        else if (d->would_bind == WOULD_BIND_YES)
+        else if (d->prediction.would_bind == WOULD_BIND_YES &&
+                 kind_from_string(get_text(d->worst, "kind")) != KIND_HOLD)
                 fprintf(f, "a server can bind it; %s is there and not in the way", who);
         else
                 put_worst(f, d, who);
@@ -168,6 +184,17 @@ static int remedy_lasting(const Findings *d, json_t *array)
                                 d->running ? "portreservectl reload" : start);
 }
 
+/* Of what a server with SO_REUSEADDR can live with, only remains are worth a command: some servers
+ * do not set it. */
+static bool is_to_go(const Findings *d, size_t i)
+{
+        const Occupant *o = &d->occupants.items[i];
+
+        return o->in_way && (d->prediction.would_bind == WOULD_BIND_NO ||
+                             (d->prediction.would_bind == WOULD_BIND_WITH_REUSEADDR &&
+                              o->holder.kind == KIND_STALE));
+}
+
 json_t *reason_remedy(const Findings *d)
 {
         _cleanup_(json_decrefp) json_t *array = json_array();
@@ -177,10 +204,9 @@ json_t *reason_remedy(const Findings *d)
 
         if (!array)
                 return NULL;
-        if (d->would_bind == WOULD_BIND_NO)
-                json_array_foreach(d->holders, i, holder)
-                        if (culprit_remedy(holder, protocol, d->port, array) < 0)
-                                return NULL;
+        json_array_foreach(d->holders, i, holder)
+                if (is_to_go(d, i) && culprit_remedy(holder, protocol, d->port, array) < 0)
+                        return NULL;
         drop_repeated(array);
         while (json_array_size(array) > REMEDIES_MAX)
                 (void) json_array_remove(array, REMEDIES_MAX);

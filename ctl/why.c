@@ -3,6 +3,7 @@
 /* portreservectl why: who has a port, why a server cannot have it, and what to do. From
  * configuration and kernel, so it works without the daemon and for ports that nobody declared. */
 
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
@@ -13,16 +14,23 @@
 #include "ctl/port.h"
 #include "ctl/reason.h"
 #include "ctl/state.h"
+#include "model/json.h"
 
 static json_t *why_object(const Findings *f, const char *reason, json_t *remedy)
 {
-        const char *bind = would_bind_to_string(f->would_bind);
+        const Prediction *p = &f->prediction;
+        uint64_t seconds = prediction_free_sec(p);
         json_t *o;
 
-        o = json_pack("{s:i, s:s, s:O, s:b, s:b, s:O, s:s, s:s, s:O}", "port", (int) f->port,
-                      "protocol", protocol_to_string(f->protocol), "declared", f->declared,
-                      "ephemeral", (int) f->ephemeral, "reserved", (int) f->reserved, "holders",
-                      f->holders, "would_bind", bind, "reason", reason, "remedy", remedy);
+        o = json_pack("{s:i, s:s, s:O, s:b, s:b, s:O, s:s, s:s, s:O, s:b, s:o, s:o, s:o, s:O}",
+                      "port", (int) f->port, "protocol", protocol_to_string(f->protocol),
+                      "declared", f->declared, "ephemeral", (int) f->ephemeral, "reserved",
+                      (int) f->reserved, "holders", f->holders, "would_bind",
+                      would_bind_to_string(p->would_bind), "reason", reason, "remedy", remedy,
+                      "would_bind_certain", (int) p->certain, "free_sec",
+                      seconds > 0 ? json_integer((json_int_t) seconds) : json_null(), "reserved_by",
+                      json_text(findings_reserved_by(f)), "reserved_source",
+                      json_text(f->reserved_source), "not_seen", f->not_seen);
         if (o && f->look.dropped > 0)
                 (void) json_object_set_new(o, "holders_dropped",
                                            json_integer((json_int_t) f->look.dropped));
@@ -42,6 +50,50 @@ static void _printf_(3, 4) say_line(const Ctl *c, const char *label, const char 
         say(c, "%16s%s %s", label, *label ? ":" : " ", text ?: "");
 }
 
+static void say_declared(const Ctl *c, const Findings *f)
+{
+        const char *name = get_text(f->declared, "name"), *unit = get_text(f->declared, "unit"),
+                   *source = get_text(f->declared, "source");
+
+        if (!json_is_object(f->declared))
+                say_line(c, "Declared", "no");
+        else if (f->pool)
+                say_line(c, "Declared", "in pool %s, in %s", name, source);
+        else if (strcmp(unit, "-") == 0)
+                say_line(c, "Declared", "%s, in %s", name, source);
+        else
+                say_line(c, "Declared", "%s, for %s, in %s", name, unit, source);
+}
+
+static void say_reserved(const Ctl *c, const Findings *f)
+{
+        const char *by = findings_reserved_by(f);
+
+        if (!by)
+                say_line(c, "Kernel's list", "no");
+        else if (f->reserved_source)
+                say_line(c, "Kernel's list", "yes, by %s; also in %s", by, f->reserved_source);
+        else
+                say_line(c, "Kernel's list", "yes, by %s", by);
+}
+
+static void say_would_bind(const Ctl *c, const Prediction *p)
+{
+        static const char *const words[] = {
+                [WOULD_BIND_YES] = "yes",
+                [WOULD_BIND_WITH_REUSEADDR] = "with SO_REUSEADDR; without it, no",
+                [WOULD_BIND_NO] = "no, not even with SO_REUSEADDR",
+        };
+        const char *probably = p->certain ? "" : "probably ";
+        uint64_t seconds = prediction_free_sec(p);
+
+        if (seconds > 0)
+                say_line(c, "Would bind", "%s%s, for another %" PRIu64 " s", probably,
+                         words[p->would_bind], seconds);
+        else
+                say_line(c, "Would bind", "%s%s", probably, words[p->would_bind]);
+}
+
 static void say_why(const Ctl *c, const Findings *f, const char *reason, const json_t *remedy)
 {
         json_t *v;
@@ -49,15 +101,11 @@ static void say_why(const Ctl *c, const Findings *f, const char *reason, const j
 
         say(c, "%u/%s: %s", f->port, protocol_to_string(f->protocol), reason);
         say(c, "%s", "");
-        if (json_is_object(f->declared))
-                say_line(c, "Declared", "%s, for %s, in %s", get_text(f->declared, "name"),
-                         get_text(f->declared, "unit"), get_text(f->declared, "source"));
-        else
-                say_line(c, "Declared", "no");
+        say_declared(c, f);
         say_line(c, "Ephemeral range", "%s (%u to %u)", f->ephemeral ? "yes" : "no", f->range_first,
                  f->range_last);
-        say_line(c, "Kernel's list", "%s", f->reserved ? "yes" : "no");
-        say_line(c, "Would bind", "%s", would_bind_to_string(f->would_bind));
+        say_reserved(c, f);
+        say_would_bind(c, &f->prediction);
 
         json_array_foreach(f->holders, i, v) {
                 _cleanup_(freep) char *who = culprit_text(v);
@@ -66,6 +114,8 @@ static void say_why(const Ctl *c, const Findings *f, const char *reason, const j
         }
         if (f->look.dropped > 0)
                 say_line(c, "", "and %zu more", f->look.dropped);
+        json_array_foreach(f->not_seen, i, v)
+                say_line(c, i == 0 ? "Not seen" : "", "%s", json_string_value(v));
         json_array_foreach(remedy, i, v)
                 say_line(c, i == 0 ? "What to do" : "", "%s", json_string_value(v));
 }

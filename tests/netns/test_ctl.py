@@ -246,8 +246,11 @@ def assert_prediction(found, address="127.0.0.1"):
 def test_why_free(ctl):
     found = why(ctl, 22)
     assert found.pop("reason").startswith("nobody ")  # has it; before 6.8, where the kernel does not list all: is seen on it
+    listed = sees_bound()
+    assert bool(found.pop("not_seen")) != listed
     assert found == {"port": 22, "protocol": "tcp", "declared": None, "ephemeral": False, "reserved": False, "holders": [],
-                     "would_bind": "yes", "remedy": []}
+                     "would_bind": "yes", "would_bind_certain": listed, "free_sec": None, "reserved_by": None,
+                     "reserved_source": None, "remedy": []}
     assert_prediction(found)
 
 
@@ -333,12 +336,16 @@ def test_why_udp(ctl):
     s.close()
 
 
+def sees_bound():
+    """Linux 6.8 lists sockets that are bound and do not listen."""
+    return tuple(int(x) for x in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 8)
+
+
 def test_why_bound_only(ctl):
-    """Needs a kernel that lists such sockets (6.8)."""
     s = socket.socket()
     s.bind(("127.0.0.1", 7000))
     found = why(ctl, 7000)
-    if tuple(int(x) for x in re.findall(r"\d+", os.uname().release)[:2]) < (6, 8):
+    if not sees_bound():
         pytest.skip("kernel older than 6.8")
     h, = found["holders"]
     assert h["state"] == "BOUND" and h["remote"] is None

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* SO_REUSEADDR of others' sockets, which decides who may bind beside them and which sock_diag(7) does
+ * not tell. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "model/endpoint.h"
+
+/* Does the kernel let a TCP socket with SO_REUSEADDR be bound there now? Tried with one that is
+ * closed at once and never listens. Beside sockets that keep a plain bind out it takes nothing from
+ * anybody: servers with SO_REUSEADDR get in beside it, and others are refused already. For no other
+ * case; nor for UDP, where the newest socket gets the datagrams. 1: yes, 0: no, -EACCES (a port below
+ * 1024, as a plain user) and other errors of socket() and bind(). */
+int bind_probe(const Endpoint *e, uint16_t port);
+
+/* The flag itself, of a socket that this process has open: through an fd of our own for a moment
+ * (pidfd_getfd(2), Linux 5.6), so not for those that listen: their port would stay taken if the
+ * server closed and opened it again in that moment. -EPERM: may not (ptrace(2)); -ENOENT: has it no
+ * more; -ENOSYS. */
+int bind_probe_reuse_of(pid_t pid, uint32_t inode, bool *ret);
