@@ -75,6 +75,9 @@ static void find_process(const InspectRequest *q, const char *cgroup, InspectAns
         a->started_usec = facts.started_usec;
         a->exe = TAKE_PTR(facts.exe);
         a->command = TAKE_PTR(facts.command);
+        /* That of the socket has gone: where who has it is now. */
+        if (!a->cgroup && facts.cgroup)
+                a->cgroup = printable(facts.cgroup);
         if (q->flags & INSPECT_REUSE) {
                 int r = process_socket_reuse(facts.pid, facts.number, q->inode);
 

@@ -88,13 +88,18 @@ static Event collision_event(EventKind kind, const Collision *c)
         };
 }
 
-static void on_collision_begin(const Collision *c, void *userdata)
+void manager_tell_collision(Manager *m, const Collision *c)
 {
         Event event = collision_event(EVENT_COLLISION, c);
-        Manager *m = userdata;
 
         alert_event(m->alert, &event);
         manager_evict(m, c);
+}
+
+static void on_collision_begin(const Collision *c, void *userdata)
+{
+        if (!manager_inspect(userdata, c))
+                manager_tell_collision(userdata, c);
 }
 
 /* PID 1 could not listen while somebody had the port. Remains of a connection would still be in
@@ -119,6 +124,8 @@ static void on_collision_end(const Collision *c, uint64_t duration_usec, void *u
         Event event = collision_event(EVENT_RESOLVED, c);
         Manager *m = userdata;
 
+        if (inspect_forget(m->inspect, c))
+                manager_tell_collision(m, c);
         event.duration_usec = duration_usec;
         alert_event(m->alert, &event);
         hold_set_port_freed(m->holds, c->endpoint->protocol, c->port);

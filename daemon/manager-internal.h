@@ -9,6 +9,7 @@ extern const ReserveOps manager_reserve_ops;
 extern const HoldOps manager_hold_ops;
 extern const WatchOps manager_watch_ops;
 extern const EvictorOps manager_evictor_ops;
+extern const InspectOps manager_inspect_ops;
 extern const UnitsOps manager_units_ops;
 extern const AlertOps manager_alert_ops;
 extern const BusOps manager_bus_ops;
@@ -38,6 +39,10 @@ void manager_confirm_parked(Manager *m);
 /* One of its holds is exclusive again: what was remembered of an owner that was started by hand goes
  * when all are. */
 void manager_owner_left(Manager *m, const Reservation *r);
+/* Asks which process it is. True: manager_tell_collision() comes with the answer. */
+bool manager_inspect(Manager *m, const Collision *c);
+/* A collision that has begun: alerts, and clears it where that is wanted. */
+void manager_tell_collision(Manager *m, const Collision *c);
 /* Has the owner any process: its unit, or a command of portreserve-exec? */
 Tristate manager_owner_alive(Manager *m, const Reservation *r);
 /* Do we hold that port ourselves now? */

@@ -13,6 +13,7 @@
 #include "daemon/alert/log.h"
 #include "daemon/manager-internal.h"
 #include "daemon/notify.h"
+#include "kernel/process.h"
 #include "kernel/runtime.h"
 
 int manager_runtime_path(const Manager *m, const char *name, char buf[static 4096])
@@ -151,6 +152,13 @@ int manager_new(const ManagerOptions *options, Manager **ret)
         r = evictor_new(m->event, watch_identify(m->watch), &manager_evictor_ops, m, &m->evictor);
         if (r < 0)
                 return r;
+        r = inspect_new(m->event, &manager_inspect_ops, m, &m->inspect);
+        if (r < 0)
+                return r;
+        /* Where it would not be allowed to, it need not take the time for a search. */
+        m->sees_processes = process_sees_all();
+        if (!m->sees_processes)
+                identify_take_time(watch_identify(m->watch), 0);
         r = units_new(m->event, options->runtime_dir, &manager_units_ops, m, &m->units);
         if (r < 0)
                 return r;
@@ -169,6 +177,7 @@ Manager *manager_free(Manager *m)
         clients_free(m->clients);
         units_free(m->units);
         evictor_free(m->evictor);
+        inspect_free(m->inspect);
         watch_free(m->watch);
         hold_set_free(m->holds);
         park_free(m->park);

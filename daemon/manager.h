@@ -15,6 +15,7 @@
 #include "daemon/evict/evictor.h"
 #include "daemon/generated.h"
 #include "daemon/hold/hold.h"
+#include "daemon/inspect/inspect.h"
 #include "daemon/owners.h"
 #include "daemon/park.h"
 #include "daemon/reserve/reserve.h"
@@ -43,15 +44,16 @@ typedef struct Manager {
         PortSet listening_tcp; /* ports that PID 1's listener or the owner was seen on, for
                                   Hold=listen */
         PortSet listening_udp;
-        LogLimit refused;   /* lines about commands that were not given a port */
-        unsigned held_told; /* `held` events told since the last apply */
-        bool is_fresh;      /* started, not restarted */
-        unsigned adopted;   /* sockets of our last run */
-        bool unreachable;   /* the runtime directory is gone */
-        bool leaving;       /* stopped for good, and the holds are left open */
-        bool told_unparked; /* that not all would outlive us */
-        char *units_note;   /* what of the .socket units is not reserved, or NULL */
-        char *watch_error;  /* what the watch cannot see at the moment, or NULL */
+        LogLimit refused;    /* lines about commands that were not given a port */
+        unsigned held_told;  /* `held` events told since the last apply */
+        bool sees_processes; /* of everybody: nobody needs to be asked */
+        bool is_fresh;       /* started, not restarted */
+        unsigned adopted;    /* sockets of our last run */
+        bool unreachable;    /* the runtime directory is gone */
+        bool leaving;        /* stopped for good, and the holds are left open */
+        bool told_unparked;  /* that not all would outlive us */
+        char *units_note;    /* what of the .socket units is not reserved, or NULL */
+        char *watch_error;   /* what the watch cannot see at the moment, or NULL */
 
         sd_event_source *gave_up; /* looks for units that have failed though their port is held */
 
@@ -61,6 +63,7 @@ typedef struct Manager {
         Park *park;
         Generated *generated; /* NULL: no systemd, and nothing is generated */
         Watch *watch;
+        Inspect *inspect;
         Evictor *evictor;
         Units *units;
         Alert *alert;

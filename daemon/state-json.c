@@ -224,6 +224,12 @@ static json_t *degraded_to_json(const Manager *m)
                                         strerror(-units_error(m->units)));
         if (m->units_note)
                 (void) json_append_text(a, "socket-units: %s", m->units_note);
+        if (inspect_problem(m->inspect))
+                (void) json_append_text(
+                        a,
+                        "inspect: which process has a port, and its command line, cannot be told, "
+                        "but only its unit: %s; 'sudo portreservectl why PORT' tells",
+                        inspect_problem(m->inspect));
         if (m->watch_error)
                 (void) json_append_text(a, "watch: %s", m->watch_error);
         return a;

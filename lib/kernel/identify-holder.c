@@ -176,3 +176,49 @@ int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
         holder_init(&h);
         return 0;
 }
+
+static int replace_text(char **text, const char *by)
+{
+        char *copy = by ? strdup(by) : NULL;
+
+        if (by && !copy)
+                return -ENOMEM;
+        free(*text);
+        *text = copy;
+        return 0;
+}
+
+/* A cgroup that is there names it better than one that was, or than none. */
+static int take_cgroup(const char *path, Holder *h)
+{
+        int r;
+
+        if (!path || (h->cgroup && h->certain))
+                return 0;
+        if (replace_text(&h->cgroup, NULL) < 0 || replace_text(&h->unit, NULL) < 0 ||
+            replace_text(&h->user_unit, NULL) < 0 || replace_text(&h->container, NULL) < 0 ||
+            replace_text(&h->user, NULL) < 0)
+                return -ENOMEM;
+        h->certain = true;
+        r = name_path(path, h);
+        return r < 0 ? r : name_user(h);
+}
+
+int identify_take_answer(const InspectAnswer *a, Holder *h)
+{
+        int r;
+
+        r = take_cgroup(a->cgroup, h);
+        if (r < 0)
+                return r;
+        if (a->outcome == INSPECT_NOBODY)
+                h->no_process = is_there(&h->socket);
+        if (a->outcome != INSPECT_FOUND)
+                return 0;
+        if (replace_text(&h->exe, a->exe) < 0 || replace_text(&h->command, a->command) < 0)
+                return -ENOMEM;
+        h->pid = a->pid;
+        h->started_usec = a->started_usec;
+        h->socket.reuse = a->reuse;
+        return 0;
+}

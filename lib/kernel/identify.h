@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "kernel/cgroup.h"
+#include "kernel/inspect-message.h"
 #include "model/config.h"
 #include "model/holder.h"
 
@@ -42,3 +43,6 @@ void identify_process(Identify *i, const Reservation *r, const Socket *s, pid_t 
 /* Names the holder: unit, cgroup, user, pid, exe … as far as this process may know. Missing ones stay
  * NULL. since is now. */
 int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret);
+
+/* Puts the answer of portreserved-inspect into the holder that identify_holder() filled. */
+int identify_take_answer(const InspectAnswer *a, Holder *h);

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* May we read /proc/PID of every process (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)? */
+bool process_sees_all(void);
+
 /* The lowest pid that has the socket with this inode open. Looks through the processes of the cgroup
  * and of those below it first where cgroup_path (absolute, with the mount) is given, then through all,
  * until the deadline (CLOCK_MONOTONIC; 0: none). -ENOENT: none has it, all were searched, twice and
