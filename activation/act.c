@@ -30,7 +30,8 @@ static struct ucred peer;
 
 static const char *runtime_dir = RUNTIME_DIR_DEFAULT;
 
-/* "port-alert@x.service" is an instance of "port-alert@.service". */
+/* "port-alert@12.service" is an instance of "port-alert@.service". Alerts have numbers; no other
+ * name, since for many a template of the host's that is an argument ("modprobe@.service"). */
 static bool instance_of(const char *unit, const char *template)
 {
         const char *at = strchr(unit, '@'), *dot = strrchr(unit, '.'), *t = strchr(template, '@');
@@ -39,6 +40,8 @@ static bool instance_of(const char *unit, const char *template)
         if (!at || !dot || !t || dot <= at + 1)
                 return false;
         head = (size_t) (at - unit) + 1;
+        if (at + 1 + strspn(at + 1, "0123456789") != dot)
+                return false;
         return head == (size_t) (t - template) + 1 && strncmp(unit, template, head) == 0 &&
                strcmp(dot, t + 1) == 0;
 }

@@ -2,6 +2,7 @@
 
 /* What the layers below tell, and who must hear of it. */
 
+#include <errno.h>
 #include <string.h>
 
 #include "daemon/alert/log.h"
@@ -23,7 +24,39 @@ static void on_event(json_t *object, void *userdata)
         state_touch(m->state);
 }
 
-const AlertOps manager_alert_ops = { .event = on_event };
+/* What somebody should hear of: that it is over again, or what was done about it, comes with it. */
+static void on_told(const Event *e, const char *message, unsigned suppressed, void *userdata)
+{
+        Manager *m = userdata;
+        const char *template = NULL;
+
+        if (!m->config || (e->kind != EVENT_COLLISION && e->kind != EVENT_DRIFT))
+                return;
+        if (e->reservation)
+                template = e->reservation->alert_unit;
+        if (!template)
+                template = m->config->daemon.alert_unit;
+        if (template)
+                alert_unit_start(m->alert_unit, template, e, message, suppressed);
+}
+
+const AlertOps manager_alert_ops = { .event = on_event, .told = on_told };
+
+static void on_alert_unit_failed(int error, void *userdata)
+{
+        if (error == -EBUSY)
+                log_warning("AlertUnit=: no more than %u units are started in %u s; the alerts are "
+                            "in the journal",
+                            ALERT_UNITS_MAX, (unsigned) (ALERT_UNITS_WINDOW / 1000000));
+        else if (error < 0)
+                log_warning("AlertUnit=: a unit cannot be started (portreserved-act): %s. The "
+                            "alerts are in the journal.",
+                            strerror(-error));
+        else
+                log_notice("AlertUnit=: units are started again");
+}
+
+const AlertUnitOps manager_alert_unit_ops = { .failed = on_alert_unit_failed };
 
 static void on_drift(const ReserveDrift *d, void *userdata)
 {

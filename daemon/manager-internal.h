@@ -12,6 +12,7 @@ extern const EvictorOps manager_evictor_ops;
 extern const InspectOps manager_inspect_ops;
 extern const UnitsOps manager_units_ops;
 extern const AlertOps manager_alert_ops;
+extern const AlertUnitOps manager_alert_unit_ops;
 extern const BusOps manager_bus_ops;
 extern const HandoverOps manager_handover_ops;
 extern const ClientsOps manager_clients_ops;

@@ -117,6 +117,9 @@ int manager_new(const ManagerOptions *options, Manager **ret)
         }
         r = alert_new(10 * 1000000, &manager_alert_ops, m, &m->alert);
         if (r >= 0)
+                r = alert_unit_new(m->event, options->runtime_dir, &manager_alert_unit_ops, m,
+                                   &m->alert_unit);
+        if (r >= 0)
                 r = state_new(m, &m->state);
         if (r >= 0)
                 r = clients_new(m->event, &manager_clients_ops, m, &m->clients);
@@ -186,6 +189,7 @@ Manager *manager_free(Manager *m)
         owners_free(m->owners);
         restarts_free(m->restarts);
         alert_free(m->alert);
+        alert_unit_free(m->alert_unit);
         state_free(m->state);
         runtime_dir_free(m->runtime);
         config_free(m->config);

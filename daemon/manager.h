@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/cleanup.h"
+#include "daemon/alert/alert-unit.h"
 #include "daemon/alert/alert.h"
 #include "daemon/alert/log.h"
 #include "daemon/bus/bus.h"
@@ -67,6 +68,7 @@ typedef struct Manager {
         Evictor *evictor;
         Units *units;
         Alert *alert;
+        AlertUnit *alert_unit;
         Bus *bus;
         HandoverServer *handover;
         OpenDoor *door;

@@ -127,6 +127,7 @@ static void alert_log(Alert *a, const Event *e)
                          suppressed);
         else
                 log_line(event_kind_priority(e->kind), "%s", message);
+        a->ops->told(e, message, suppressed, a->userdata);
 }
 
 void alert_event(Alert *a, const Event *e)

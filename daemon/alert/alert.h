@@ -19,6 +19,8 @@ typedef struct AlertOps {
         /* An event as JSON object of `watch`; borrowed. Every one, suppressed or not in the
          * journal. */
         void (*event)(json_t *object, void *userdata);
+        /* One that was not suppressed, as it was written. suppressed: how many were before it. */
+        void (*told)(const Event *e, const char *message, unsigned suppressed, void *userdata);
 } AlertOps;
 
 int alert_new(uint64_t interval_usec, const AlertOps *ops, void *userdata, Alert **ret);

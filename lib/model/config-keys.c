@@ -31,7 +31,7 @@ static const ConfigKey keys[] = {
         { SECTION_DAEMON, "AlertIntervalSec", config_parse_span, D(alert_interval_usec),
           .max = 86400 * USEC_PER_SEC, .initial = 10 * USEC_PER_SEC,
           .hint = "a time of at most 1d, as 10s" },
-        { SECTION_DAEMON, "AlertUnit", config_parse_text, D(alert_unit), KEY_LATER,
+        { SECTION_DAEMON, "AlertUnit", config_parse_text, D(alert_unit),
           .valid = config_valid_template, .hint = "a template unit, as alert@.service" },
         { SECTION_DAEMON, "Exclusive", config_parse_enum, D(exclusive), KEY_LATER,
           .from_string = exclusive_from_string, .hint = "no, audit or yes" },
@@ -64,7 +64,7 @@ static const ConfigKey keys[] = {
           .hint = "no, audit or yes" },
         { SECTION_RESERVATION, "Evict", config_parse_enum, R(evict),
           .from_string = evict_from_string, .hint = "no, ephemeral or any" },
-        { SECTION_RESERVATION, "AlertUnit", config_parse_text, R(alert_unit), KEY_LATER,
+        { SECTION_RESERVATION, "AlertUnit", config_parse_text, R(alert_unit),
           .valid = config_valid_template, .hint = "a template unit, as alert@.service" },
         { SECTION_RESERVATION, "Description", config_parse_text, R(description) },
 

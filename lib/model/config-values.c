@@ -286,10 +286,11 @@ bool config_valid_service(const char *s)
                !unit_name_is_template(s);
 }
 
+/* With room for the instance: UINT64_MAX has 20 digits (daemon/alert/alert-unit.c). */
 bool config_valid_template(const char *s)
 {
-        return unit_name_valid(s) && unit_name_has_suffix(s, ".service") &&
-               unit_name_is_template(s);
+        return unit_name_valid(s) && strlen(s) + 20 <= UNIT_NAME_LENGTH_MAX &&
+               unit_name_has_suffix(s, ".service") && unit_name_is_template(s);
 }
 
 bool config_valid_path(const char *s)

@@ -151,10 +151,11 @@ def test_alert_unit_instances_only(act):
     act.systemctl("daemon-reload")
     applied(act, "[Daemon]\nAlertUnit=port-alert@.service\n")
     cursor = act.cursor()
-    ask(act, "other@1.service", "port-alert@1.service")
+    ask(act, "other@1.service", "port-alert@x.service", "port-alert@1x.service", "port-alert@1.service")
     wait_until(lambda: act.active("port-alert@1.service") == "active", "the alert unit is started")
-    assert act.active("other@1.service") == "inactive"
-    assert any("other@1.service: not started" in m for m in said(act, cursor))
+    for name in "other@1.service", "port-alert@x.service", "port-alert@1x.service":
+        assert act.active(name) == "inactive"
+        assert any(f"{name}: not started" in m for m in said(act, cursor))
 
 
 def test_rubbish_is_dropped(act):

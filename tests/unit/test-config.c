@@ -387,13 +387,11 @@ static void test_socket_keys(void **state)
 static void test_no_effect_yet(void **state)
 {
         static const char *const lines[] = {
-                "[Daemon]\nAlertUnit=x@.service\n",
                 "[Daemon]\nExclusive=yes\n",
                 "[Daemon]\nExclusiveOnExit=keep\n",
                 "[Daemon]\nPortserverSocket=@x\n",
                 "[Daemon]\nMetricsFile=/x\n",
                 "[a]\nExclusive=audit\n[a]\nPorts=1\n",
-                "[a]\nAlertUnit=x@.service\n[a]\nPorts=1\n",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
