@@ -225,7 +225,10 @@ static Relation find_relation(Identify *i, const Owner *o, uint64_t id)
         _cleanup_(freep) char *path = NULL;
         const char *p;
 
-        if (cgroup_map_path(i->map, id, &p) >= 0) {
+        /* Where it was is as good as where it is: what was made there was made by the unit of then. */
+        if (cgroup_map_path(i->map, id, &p) < 0)
+                p = cgroup_map_former_path(i->map, id);
+        if (p) {
                 path = strdup(p);
                 if (!path)
                         return RELATION_UNKNOWN;

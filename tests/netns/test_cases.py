@@ -419,7 +419,7 @@ def test_our_hold_is_no_collision(scene, case):
     scene.config = f"[web]\n{endpoints}\n"
     scene.start().wait_state("web", state)
     scene.everything_was_seen()
-    assert scene.events("collision") == []
+    assert scene.events("collision") == [], scene.d.log()
     assert scene.events("pending") == []
 
 
@@ -436,12 +436,12 @@ def test_connections_of_our_own_listener(scene):
     scene.peer.do(actors.connect, "client", PORT)
     a.do(actors.accept, "c", "s")
     scene.everything_was_seen()
-    assert scene.events("collision") == []
+    assert scene.events("collision") == [], scene.d.log()
     a.do(actors.close, "s")
     d.configure(DAEMON + SENTINEL + f"[web]\nPorts={PORT}\n")
     d.ctl("reload", code=0)
     scene.everything_was_seen()
-    assert scene.events("collision") == []
+    assert scene.events("collision") == [], scene.d.log()
 
 
 def daemons_listener(d):
@@ -536,7 +536,7 @@ def test_remains_beside_the_owner(scene):
     owner(scene, accept=False)
     scene.start()
     scene.everything_was_seen()
-    assert scene.events("collision") == []
+    assert scene.events("collision") == [], scene.d.log()
 
 
 @pytest.mark.parametrize("unit, kind", [(THIEF, "ephemeral"), (OWNER, None)])
@@ -590,7 +590,7 @@ def test_deleted_cgroup_that_was_seen(scene):
     a.end()
     scene.cgroups.remove(OWNER)
     scene.everything_was_seen()
-    assert scene.events("collision") == []
+    assert scene.events("collision") == [], scene.d.log()
 
 
 def test_deleted_cgroup_of_a_listener(scene):
