@@ -72,11 +72,24 @@ static Tristate ask(Watch *w, const Reservation *r, const Endpoint *e, uint16_t 
         return dump_port(w, e, port, states, on_judged_row, &q) < 0 ? TRI_UNKNOWN : q.answer;
 }
 
+/* Somebody is known to have the port, and nothing since says otherwise. */
+static bool is_occupied(const Watch *w, const Endpoint *e, uint16_t port)
+{
+        for (const CollisionEntry *x = NULL; (x = collision_set_next_of(w->set, e, x));)
+                if (x->collision.port == port && x->collision.holder.kind != KIND_STALE &&
+                    !x->suspect)
+                        return true;
+        return false;
+}
+
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
 {
-        return ask(w, r, e, port, KIND_OWNER,
-                   w->pace.sweep_cost > BOUND_COST_MAX ? SOCK_DIAG_STATE(SOCKET_LISTEN)
-                                                       : SOCK_DIAG_LISTENERS);
+        Tristate answer = ask(w, r, e, port, KIND_OWNER, SOCK_DIAG_STATE(SOCKET_LISTEN));
+
+        if (answer != TRI_NO || e->protocol != IPPROTO_TCP || w->pace.sweep_cost > BOUND_COST_MAX ||
+            is_occupied(w, e, port))
+                return answer;
+        return ask(w, r, e, port, KIND_OWNER, SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE));
 }
 
 Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port)
@@ -123,7 +136,9 @@ int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port)
         Query q = { .watch = w, .endpoint = e };
         int n = 0, r;
 
-        if (e->protocol != IPPROTO_TCP)
+        /* Each try to hold the port asks for this, and the kernel walks all connections for it: not
+         * while it would be in vain. */
+        if (e->protocol != IPPROTO_TCP || is_occupied(w, e, port))
                 return 0;
         r = dump_port(w, e, port,
                       SOCK_DIAG_STATE(SOCKET_TIME_WAIT) | SOCK_DIAG_STATE(SOCKET_FIN_WAIT2),
