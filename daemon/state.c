@@ -15,7 +15,8 @@
 #include "daemon/state-json.h"
 #include "kernel/runtime.h"
 
-#define SETTLE_USEC  50000u
+#define SETTLE_USEC  (10 * USEC_PER_MSEC)
+#define ACCURACY     USEC_PER_MSEC /* the default would add a quarter of a second */
 #define RETRY_USEC   (5 * USEC_PER_SEC)
 #define REFRESH_USEC (60 * USEC_PER_SEC)
 #define COST_FACTOR  20u
@@ -27,7 +28,7 @@ struct State {
         bool touched;          /* the timer is set for what happened */
         uint64_t started_usec; /* CLOCK_REALTIME */
         uint64_t written_usec; /* CLOCK_MONOTONIC, when the last writing ended */
-        uint64_t cost_usec;    /* how long it took */
+        uint64_t cost_usec;    /* CPU time that it took */
         bool failed;           /* told so already */
 };
 
@@ -48,7 +49,7 @@ int state_text(State *s, char **ret)
 
 int state_write(State *s)
 {
-        uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        uint64_t begin = now_usec(CLOCK_THREAD_CPUTIME_ID);
         _cleanup_(freep) char *text = NULL;
         int r;
 
@@ -56,7 +57,7 @@ int state_write(State *s)
         if (r >= 0)
                 r = file_write_atomic(s->path, text, strlen(text), 0644);
         s->written_usec = now_usec(CLOCK_MONOTONIC);
-        s->cost_usec = s->written_usec - begin;
+        s->cost_usec = now_usec(CLOCK_THREAD_CPUTIME_ID) - begin;
         if (r < 0 && !s->failed)
                 log_warning(
                         "Cannot write %s: %s. portreservectl shows old news until that is mended.",
@@ -123,7 +124,8 @@ int state_new(Manager *m, State **ret)
         s->path = strdup(path);
         if (!s->path)
                 return -ENOMEM;
-        r = sd_event_add_time_relative(m->event, &s->timer, CLOCK_MONOTONIC, 0, 0, on_timer, s);
+        r = sd_event_add_time_relative(m->event, &s->timer, CLOCK_MONOTONIC, 0, ACCURACY, on_timer,
+                                       s);
         if (r < 0)
                 return r;
         r = sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);

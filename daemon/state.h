@@ -2,7 +2,7 @@
 #pragma once
 
 /* RUNTIME/state.json: what everybody may read. Replaced by rename, a moment after something
- * changed, and spaced so that writing it costs at most a twentieth of the time. */
+ * changed, and spaced so that writing it costs at most a twentieth of a CPU. */
 
 #include <jansson.h>
 #include <systemd/sd-event.h>
