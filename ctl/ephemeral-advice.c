@@ -81,30 +81,46 @@ static int advise_reserved(const EphemeralLook *l, json_t *advice)
                    all - usable, all, PLURAL(all));
 }
 
+/* A program that has a tenth of all ports for itself. */
+static int advise_program(const EphemeralLook *l, const EphemeralProgram *program,
+                          const json_t *holder, json_t *advice)
+{
+        unsigned tenth = portset_count(ephemeral_pool_usable(l->pool)) / 10 + 1;
+        _cleanup_(freep) char *who = culprit_name(holder);
+
+        if (!who)
+                return -ENOMEM;
+        if (program->exclusive >= tenth &&
+            add(advice, NULL,
+                "%s has bound %u ports, which takes each of them from every destination: let it "
+                "set "
+                "the socket option IP_BIND_ADDRESS_NO_PORT before bind(), or not bind what it "
+                "connects at all",
+                who, program->exclusive) < 0)
+                return -ENOMEM;
+        if (program->udp >= tenth &&
+            add(advice, NULL,
+                "%s has %u UDP ports: one UDP socket can talk to any number of places", who,
+                program->udp) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* Who connects to one place, up to the limit of that place. */
 static int advise_peer(const EphemeralLook *l, const EphemeralPeer *peer, const json_t *holder,
                        json_t *advice)
 {
-        unsigned percent = ephemeral_pool_percent(l->pool, peer->left),
-                 usable = portset_count(ephemeral_pool_usable(l->pool));
+        unsigned usable = portset_count(ephemeral_pool_usable(l->pool));
         _cleanup_(freep) char *who = culprit_name(holder);
         char remote[ADDRESS_PORT_TEXT_MAX], *command;
 
         if (!who)
                 return -ENOMEM;
-        if (percent < EPHEMERAL_WARN || peer->sockets * 10 < usable)
+        if (peer->sample.protocol != IPPROTO_TCP || peer->binds_first == TRI_YES ||
+            ephemeral_pool_percent(l->pool, peer->left) < EPHEMERAL_WARN ||
+            peer->sockets * 10 < usable)
                 return 0;
         (void) address_format_port(&peer->sample.remote, peer->sample.remote_port, remote);
-        if (peer->sample.protocol == IPPROTO_UDP)
-                return add(advice, NULL,
-                           "%s has %u UDP sockets, each with a port of its own: one socket can "
-                           "talk to any number of places",
-                           who, peer->sockets);
-        if (peer->binds_first == TRI_YES)
-                return add(advice, NULL,
-                           "%s binds its sockets before it connects them to %s, which takes each "
-                           "port from every other destination, too: let it set the socket option "
-                           "IP_BIND_ADDRESS_NO_PORT before bind(), or not bind at all",
-                           who, remote);
         if (peer->timewait - peer->reusable >= peer->sockets / 4 && l->reuse != 1) {
                 command = strdup("sysctl -w net.ipv4.tcp_tw_reuse=1");
                 if (!command)
@@ -123,25 +139,32 @@ static int advise_peer(const EphemeralLook *l, const EphemeralPeer *peer, const 
                    who, peer->sockets, usable, PLURAL(usable), remote, usable);
 }
 
-json_t *ephemeral_advice(const EphemeralLook *l, const json_t *holders)
+json_t *ephemeral_advice(const EphemeralLook *l, const json_t *peers, const json_t *programs)
 {
         EphemeralUse tcp = ephemeral_pool_use(l->pool, IPPROTO_TCP),
                      udp = ephemeral_pool_use(l->pool, IPPROTO_UDP);
-        unsigned worst = MAX_OF(ephemeral_pool_percent(l->pool, tcp.left_connect),
-                                ephemeral_pool_percent(l->pool, udp.left_bind));
+        unsigned worst = ephemeral_pool_percent(l->pool, MIN_OF(tcp.left_connect, udp.left_bind));
         _cleanup_(json_decrefp) json_t *advice = json_array();
-        const EphemeralPeer *peers;
-        size_t n = ephemeral_pool_peers(l->pool, &peers);
+        const EphemeralProgram *program;
+        const EphemeralPeer *peer;
+        const json_t *holder;
+        size_t i;
 
         if (!advice)
                 return NULL;
-        for (size_t i = 0; i < MIN_OF(n, (size_t) EPHEMERAL_SHOWN); i++) {
-                worst = MAX_OF(worst, ephemeral_pool_percent(l->pool, peers[i].left));
-                if (advise_peer(l, &peers[i], json_array_get(holders, i), advice) < 0)
+        (void) ephemeral_pool_peers(l->pool, &peer);
+        json_array_foreach(peers, i, holder) {
+                worst = MAX_OF(worst, ephemeral_pool_percent(l->pool, peer[i].left));
+                if (advise_peer(l, &peer[i], holder, advice) < 0)
                         return NULL;
         }
-        if (worst >= EPHEMERAL_WARN &&
-            (advise_reserved(l, advice) < 0 || advise_wider(l, advice) < 0))
+        if (worst < EPHEMERAL_WARN)
+                return TAKE_PTR(advice);
+        (void) ephemeral_pool_programs(l->pool, &program);
+        json_array_foreach(programs, i, holder)
+                if (advise_program(l, &program[i], holder, advice) < 0)
+                        return NULL;
+        if (advise_reserved(l, advice) < 0 || advise_wider(l, advice) < 0)
                 return NULL;
         return TAKE_PTR(advice);
 }

@@ -11,9 +11,10 @@
 #define EPHEMERAL_WARN 50u
 #define EPHEMERAL_BAD  90u
 
-/* How many of those that talk to one place are shown, and looked at for advice. */
-#define EPHEMERAL_SHOWN 10u
+/* How many peers and programs are shown, and looked at for advice. */
+#define EPHEMERAL_PEERS_SHOWN    10u
+#define EPHEMERAL_PROGRAMS_SHOWN 5u
 
-/* [{"message","command"}]: the command is null where a program has to change. holders: the HOLDERs
- * of the first peers. NULL: no memory. */
-json_t *ephemeral_advice(const EphemeralLook *l, const json_t *holders);
+/* [{"message","command"}]: the command is null where a program has to change. peers, programs: the
+ * HOLDERs of the first of each. NULL: no memory. */
+json_t *ephemeral_advice(const EphemeralLook *l, const json_t *peers, const json_t *programs);

@@ -220,3 +220,13 @@ void ephemeral_look_done(EphemeralLook *l)
 {
         l->pool = ephemeral_pool_free(l->pool);
 }
+
+unsigned ephemeral_look_reserved(const EphemeralLook *l)
+{
+        return portset_count_run(&l->reserved, l->first, l->last);
+}
+
+unsigned ephemeral_look_ours(const EphemeralLook *l)
+{
+        return portset_count_run(&l->ours, l->first, l->last);
+}

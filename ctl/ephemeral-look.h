@@ -25,3 +25,7 @@ typedef struct EphemeralLook {
  * or the exit code of a failure that has been said. */
 Exit ephemeral_look(const Ctl *c, EphemeralLook *ret);
 void ephemeral_look_done(EphemeralLook *l);
+
+/* How many ports of the range are reserved, and how many of these by us. */
+unsigned ephemeral_look_reserved(const EphemeralLook *l);
+unsigned ephemeral_look_ours(const EphemeralLook *l);

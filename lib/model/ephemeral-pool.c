@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/grow.h"
-#include "base/table.h"
-
 /* TCP_TIMEWAIT_LEN, include/net/tcp.h: not to be set. */
 #define TIMEWAIT_USEC (60 * UINT64_C(1000000))
 
@@ -29,13 +26,13 @@ struct EphemeralPool {
         PortSet exclusive; /* of tcp: gone for all */
         unsigned tcp_sockets, tcp_timewait, udp_sockets;
 
-        EphemeralPeer *peers;
-        size_t n, n_allocated;
-        Table table; /* hash of a peer -> its index + 1 */
-        unsigned dropped;
+        EphemeralPeers peers;
+        unsigned dropped; /* sockets of peers that there is no room for */
 
         Source *sources;
         size_t n_sources;
+
+        EphemeralPrograms programs;
 };
 
 int ephemeral_pool_new(uint16_t first, uint16_t last, const PortSet *reserved, unsigned reuse,
@@ -61,8 +58,8 @@ EphemeralPool *ephemeral_pool_free(EphemeralPool *p)
 {
         if (!p)
                 return NULL;
-        table_deinit(&p->table);
-        free(p->peers);
+        ephemeral_programs_done(&p->programs);
+        ephemeral_peers_done(&p->peers);
         free(p->sources);
         free(p);
         return NULL;
@@ -90,65 +87,6 @@ static bool is_reusable(const EphemeralPool *p, const Socket *s)
         return s->expires_usec + p->delay_usec < TIMEWAIT_USEC;
 }
 
-/* FNV-1a. Not proof against somebody who looks for two that meet: those are counted as one too
- * many. */
-static uint64_t hash_bytes(uint64_t h, const void *data, size_t size)
-{
-        const uint8_t *byte = data;
-
-        for (size_t i = 0; i < size; i++)
-                h = (h ^ byte[i]) * UINT64_C(0x100000001b3);
-        return h;
-}
-
-static uint64_t hash_address(uint64_t h, const Address *a)
-{
-        return a->family == AF_INET ? hash_bytes(h, &a->in, sizeof(a->in))
-                                    : hash_bytes(h, &a->in6, sizeof(a->in6));
-}
-
-static uint64_t hash_peer(const Socket *s)
-{
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-        h = hash_bytes(h, &s->protocol, sizeof(s->protocol));
-        h = hash_address(hash_address(h, &s->local), &s->remote);
-        h = hash_bytes(h, &s->remote_port, sizeof(s->remote_port));
-        if (s->protocol == IPPROTO_UDP)
-                h = hash_bytes(h, &s->cgroup, sizeof(s->cgroup));
-        return h ?: 1;
-}
-
-static bool same_peer(const Socket *a, const Socket *b)
-{
-        return a->protocol == b->protocol && a->remote_port == b->remote_port &&
-               address_equal(&a->local, &b->local) && address_equal(&a->remote, &b->remote) &&
-               (a->protocol != IPPROTO_UDP || a->cgroup == b->cgroup);
-}
-
-static EphemeralPeer *find_peer(const EphemeralPool *p, const Socket *s, uint64_t hash)
-{
-        size_t i = (size_t) (uintptr_t) table_get(&p->table, hash);
-
-        return i > 0 && same_peer(&p->peers[i - 1].sample, s) ? &p->peers[i - 1] : NULL;
-}
-
-/* The peer that this socket belongs to, new or not; *ret is NULL where there is no room for one. */
-static int get_peer(EphemeralPool *p, const Socket *s, EphemeralPeer **ret)
-{
-        uint64_t hash = hash_peer(s);
-
-        *ret = find_peer(p, s, hash);
-        if (*ret || p->n >= EPHEMERAL_PEERS_MAX || table_get(&p->table, hash))
-                return 0;
-        if (!GROW(p->peers, p->n_allocated, p->n + 1) ||
-            !table_set(&p->table, hash, (void *) (uintptr_t) (p->n + 1))) /* an index, no pointer */
-                return -ENOMEM;
-        p->peers[p->n] = (EphemeralPeer){ .sample = *s };
-        *ret = &p->peers[p->n++];
-        return 0;
-}
-
 static bool in_first_half(const EphemeralPool *p, uint16_t port)
 {
         return (port - p->range_first) % 2 == 0;
@@ -159,7 +97,7 @@ static int count_at_peer(EphemeralPool *p, const Socket *s)
         EphemeralPeer *peer;
         int r;
 
-        r = get_peer(p, s, &peer);
+        r = ephemeral_peers_get(&p->peers, s, &peer);
         if (r < 0)
                 return r;
         if (!peer) {
@@ -182,6 +120,28 @@ static int count_at_peer(EphemeralPool *p, const Socket *s)
         return 0;
 }
 
+/* It has this port for itself. */
+static void own_at_program(EphemeralProgram *program, const Socket *s)
+{
+        if (program->exclusive + program->udp == 0)
+                program->sample = *s;
+        if (s->protocol == IPPROTO_UDP)
+                program->udp++;
+        else
+                program->exclusive++;
+}
+
+static void count_at_program(EphemeralPool *p, const Socket *s, bool own)
+{
+        EphemeralProgram *program = ephemeral_programs_get(&p->programs, s);
+
+        if (!program)
+                return;
+        program->sockets++;
+        if (own)
+                own_at_program(program, s);
+}
+
 static void count_tcp(EphemeralPool *p, const Socket *s)
 {
         portset_add(&p->tcp, s->local_port);
@@ -194,6 +154,7 @@ void ephemeral_pool_add_exclusive(EphemeralPool *p, const Socket *s)
         if (!portset_has(&p->usable, s->local_port))
                 return;
         count_tcp(p, s);
+        count_at_program(p, s, !portset_has(&p->exclusive, s->local_port));
         portset_add(&p->exclusive, s->local_port);
 }
 
@@ -202,11 +163,13 @@ int ephemeral_pool_add(EphemeralPool *p, const Socket *s)
         if (!portset_has(&p->usable, s->local_port))
                 return 0;
         if (s->protocol == IPPROTO_UDP) {
+                count_at_program(p, s, !portset_has(&p->udp, s->local_port));
                 portset_add(&p->udp, s->local_port);
                 p->udp_sockets++;
                 return count_at_peer(p, s);
         }
         count_tcp(p, s);
+        count_at_program(p, s, false);
         /* A listener's connections have its port: it was not chosen for them. */
         return portset_has(&p->exclusive, s->local_port) ? 0 : count_at_peer(p, s);
 }
@@ -237,25 +200,61 @@ static int add_source(EphemeralPool *p, const Address *a)
         return 0;
 }
 
+typedef struct Judge {
+        EphemeralTry try;
+        void *userdata;
+        unsigned tries;
+        unsigned open;        /* ports of the half where connect() begins */
+        bool bind_has_turned; /* bind() has none left in the half where it begins */
+} Judge;
+
+static Tristate try_peer(EphemeralPool *p, Judge *j, const EphemeralPeer *peer)
+{
+        EphemeralProgram *program = ephemeral_programs_get(&p->programs, &peer->sample);
+        Tristate shared;
+
+        if (j->tries >= EPHEMERAL_TRIES_MAX)
+                /* As the program does elsewhere, if it is of one mind. */
+                return !program || (program->own > 0) == (program->share > 0) ? TRI_UNKNOWN
+                       : program->share > 0                                   ? TRI_YES
+                                                                              : TRI_NO;
+        j->tries++;
+        shared = j->try(peer->port, j->userdata);
+        if (program && shared == TRI_YES)
+                program->share++;
+        else if (program && shared == TRI_NO)
+                program->own++;
+        return shared;
+}
+
+static bool binds_first(EphemeralPool *p, Judge *j, const EphemeralPeer *peer)
+{
+        Tristate shared;
+
+        if (peer->sample.protocol != IPPROTO_TCP || (peer->second == 0 && !j->bind_has_turned))
+                return false;
+        shared = try_peer(p, j, peer);
+        if (shared != TRI_UNKNOWN)
+                return shared == TRI_NO;
+        /* connect() goes to the second half when it has used up the first; after that, closed
+         * connections may have left any number in each. */
+        return peer->second > peer->first && peer->first < j->open;
+}
+
 bool ephemeral_pool_judge(EphemeralPool *p, EphemeralTry try, void *userdata)
 {
-        /* Where connect() begins, and where bind() does. */
-        unsigned open = count_outside(p, &p->exclusive, true), tries = 0;
-        bool bind_has_turned = count_outside(p, &p->tcp, false) == 0, any = false;
+        Judge j = {
+                .try = try,
+                .userdata = userdata,
+                .open = count_outside(p, &p->exclusive, true),
+                .bind_has_turned = count_outside(p, &p->tcp, false) == 0,
+        };
+        bool any = false;
 
-        for (size_t i = 0; i < p->n; i++) {
-                EphemeralPeer *peer = &p->peers[i];
-                Tristate shared = TRI_UNKNOWN;
+        for (size_t i = 0; i < p->peers.n; i++) {
+                EphemeralPeer *peer = &p->peers.peers[i];
 
-                if (peer->sample.protocol != IPPROTO_TCP || (peer->second == 0 && !bind_has_turned))
-                        continue;
-                if (tries++ < EPHEMERAL_TRIES_MAX)
-                        shared = try(peer->port, userdata);
-                if (shared == TRI_UNKNOWN)
-                        /* connect() goes to the second half when it has used up the first; after
-                         * that, closed connections may have left any number in each. */
-                        shared = peer->second <= peer->first || peer->first >= open;
-                if (shared == TRI_YES)
+                if (!binds_first(p, &j, peer))
                         continue;
                 any = true;
                 peer->binds_first = TRI_YES;
@@ -272,15 +271,24 @@ static bool meets(const Address *a, const Socket *s)
         return address_is_wildcard(a) || address_equal(a, &s->local);
 }
 
+static void take(EphemeralPool *p, const Socket *s)
+{
+        EphemeralProgram *program = ephemeral_programs_get(&p->programs, s);
+
+        portset_add(&p->exclusive, s->local_port);
+        if (program)
+                own_at_program(program, s);
+}
+
 void ephemeral_pool_add_again(EphemeralPool *p, const Socket *s)
 {
         const EphemeralPeer *peer;
 
         if (!portset_has(&p->usable, s->local_port))
                 return;
-        peer = find_peer(p, s, hash_peer(s));
-        if (peer && peer->binds_first == TRI_YES)
-                portset_add(&p->exclusive, s->local_port);
+        peer = ephemeral_peers_find(&p->peers, s);
+        if (peer && peer->binds_first == TRI_YES && !portset_has(&p->exclusive, s->local_port))
+                take(p, s);
         for (size_t i = 0; i < p->n_sources; i++)
                 if (meets(&p->sources[i].address, s))
                         portset_add(&p->sources[i].taken, s->local_port);
@@ -306,19 +314,12 @@ static unsigned left_for(const EphemeralPool *p, const EphemeralPeer *peer)
         return gone > all ? 0 : all - gone;
 }
 
-static int compare_peers(const void *a, const void *b)
-{
-        const EphemeralPeer *x = a, *y = b;
-
-        return x->sockets == y->sockets ? 0 : x->sockets < y->sockets ? 1 : -1;
-}
-
 void ephemeral_pool_finish(EphemeralPool *p)
 {
-        for (size_t i = 0; i < p->n; i++)
-                p->peers[i].left = left_for(p, &p->peers[i]);
-        qsort(p->peers, p->n, sizeof(*p->peers), compare_peers);
-        table_deinit(&p->table); /* of indexes that are no more */
+        for (size_t i = 0; i < p->peers.n; i++)
+                p->peers.peers[i].left = left_for(p, &p->peers.peers[i]);
+        ephemeral_programs_sort(&p->programs);
+        ephemeral_peers_sort(&p->peers);
 }
 
 EphemeralUse ephemeral_pool_use(const EphemeralPool *p, int protocol)
@@ -342,8 +343,14 @@ EphemeralUse ephemeral_pool_use(const EphemeralPool *p, int protocol)
 
 size_t ephemeral_pool_peers(const EphemeralPool *p, const EphemeralPeer **ret)
 {
-        *ret = p->peers;
-        return p->n;
+        *ret = p->peers.peers;
+        return p->peers.n;
+}
+
+size_t ephemeral_pool_programs(const EphemeralPool *p, const EphemeralProgram **ret)
+{
+        *ret = p->programs.programs;
+        return p->programs.n;
 }
 
 unsigned ephemeral_pool_dropped(const EphemeralPool *p)

@@ -23,24 +23,12 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
-#include "model/observation.h"
+#include "model/ephemeral-peer.h"
+#include "model/ephemeral-program.h"
 #include "model/portset.h"
 
-/* Those beyond are counted. Rows come in no order, so the busiest are among the first. */
-#define EPHEMERAL_PEERS_MAX   8192u
 #define EPHEMERAL_SOURCES_MAX 16u
 #define EPHEMERAL_TRIES_MAX   256u
-
-/* All sockets from one address to one address and port; for UDP, of one cgroup. */
-typedef struct EphemeralPeer {
-        Socket sample; /* one of them, that a process has, if any does */
-        unsigned sockets;
-        unsigned timewait, reusable; /* of them: in TIME_WAIT; as long as tcp_tw_reuse asks */
-        unsigned first, second;      /* of them: in the half where connect() begins, the other */
-        uint16_t port;               /* of one of them, in the second half if any is */
-        Tristate binds_first;        /* were they bound, to port 0, before they were connected? */
-        unsigned left;               /* how many more it can have */
-} EphemeralPeer;
 
 typedef struct EphemeralPool EphemeralPool;
 
@@ -72,14 +60,15 @@ void ephemeral_pool_add_again(EphemeralPool *p, const Socket *s);
 typedef Tristate (*EphemeralTry)(uint16_t port, void *userdata);
 
 /* Decides who binds first, by the halves, and by try for up to EPHEMERAL_TRIES_MAX of whom these do
- * not tell. True: somebody does, and the rows are wanted again. */
+ * not tell; the rest are taken to do as their program does elsewhere. True: somebody does, and the rows are wanted again. */
 bool ephemeral_pool_judge(EphemeralPool *p, EphemeralTry try, void *userdata);
 
-/* Counts what is left, and sorts the peers, the busiest first. */
+/* Counts what is left, and sorts peers and programs. */
 void ephemeral_pool_finish(EphemeralPool *p);
 
 EphemeralUse ephemeral_pool_use(const EphemeralPool *p, int protocol);
 size_t ephemeral_pool_peers(const EphemeralPool *p, const EphemeralPeer **ret);
+size_t ephemeral_pool_programs(const EphemeralPool *p, const EphemeralProgram **ret);
 unsigned ephemeral_pool_dropped(const EphemeralPool *p); /* sockets of peers beyond the cap */
 
 /* How much of the usable ports is gone where so many are left; 100 only for 0. */

@@ -137,7 +137,10 @@ def test_bind_uses_up_all(ctl, pool, n):
     assert found["tcp"]["exclusive"] == n
     assert pool.more(to(1), source="127.0.0.1") == one["left"]
     assert pool.more(to(2)) == pool.more(ANYWHERE) == found["tcp"]["left_connect"] == 100 - n
-    assert any("IP_BIND_ADDRESS_NO_PORT" in a["message"] for a in found["advice"]) == (n >= 50)
+    assert any(f"has bound {n} ports" in a["message"] and "IP_BIND_ADDRESS_NO_PORT" in a["message"]
+               for a in found["advice"]) == (n >= 50)
+    assert [(p["sockets"], p["tcp_exclusive"], p["udp_ports"]) for p in found["programs"]] == [(n, n, 0)]
+    assert found["programs"][0]["holder"]["pid"] == os.getpid()
 
 
 def test_bind_without_port_uses_up_one_destination(ctl, pool):
@@ -147,6 +150,20 @@ def test_bind_without_port_uses_up_one_destination(ctl, pool):
     one = destination(found, "127.0.0.1:1")
     assert (one["binds_first"], one["left"]) == (False, 30)
     assert pool.more(to(1), **how) == 30 and pool.more(to(2), **how) == found["tcp"]["left_connect"] == 100
+
+
+def test_who_binds_for_many_destinations(ctl, pool):
+    """Each with a port or two: more than are tried, and none is busy."""
+    PORT_RANGE.write_text("20000 20599")
+    for i in range(600):
+        assert pool.one((f"127.2.{i // 250}.{i % 250 + 1}", 1 + i % 3), source="127.0.0.1")
+    found = ctl.json("ephemeral")
+    assert found["tcp"]["exclusive"] == 600 and found["programs"][0]["tcp_exclusive"] == 600
+    assert found["tcp"]["left_connect"] == pool.more(ANYWHERE) == 0
+    assert any("has bound 600 ports" in a["message"] for a in found["advice"])
+    pool.drop(300)
+    found = ctl.json("ephemeral")
+    assert found["tcp"]["left_connect"] == pool.more(ANYWHERE) == 300
 
 
 def test_who_binds_beside_who_connects(ctl, pool):
@@ -254,7 +271,7 @@ def test_udp(ctl, pool):
     assert connected["binds_first"] is connected["time_wait"] is None
     assert pool.more(to(9), kind=socket.SOCK_DGRAM) == found["udp"]["left"] == connected["left"] == 35
     assert pool.more(to(1)) == found["tcp"]["left_connect"] == 100  # TCP has its own
-    assert any("UDP sockets" in a["message"] for a in found["advice"])
+    assert any("65 UDP ports" in a["message"] for a in found["advice"])
 
 
 def test_reserved_ports_subtract(ctl, daemon, pool):

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/ephemeral-peer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/grow.h"
+
+/* FNV-1a. Not proof against somebody who looks for two that meet: those are counted as one too
+ * many. */
+static uint64_t hash_bytes(uint64_t h, const void *data, size_t size)
+{
+        const uint8_t *byte = data;
+
+        for (size_t i = 0; i < size; i++)
+                h = (h ^ byte[i]) * UINT64_C(0x100000001b3);
+        return h;
+}
+
+static uint64_t hash_address(uint64_t h, const Address *a)
+{
+        return a->family == AF_INET ? hash_bytes(h, &a->in, sizeof(a->in))
+                                    : hash_bytes(h, &a->in6, sizeof(a->in6));
+}
+
+static uint64_t hash_peer(const Socket *s)
+{
+        uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+        h = hash_bytes(h, &s->protocol, sizeof(s->protocol));
+        h = hash_address(hash_address(h, &s->local), &s->remote);
+        h = hash_bytes(h, &s->remote_port, sizeof(s->remote_port));
+        if (s->protocol == IPPROTO_UDP)
+                h = hash_bytes(h, &s->cgroup, sizeof(s->cgroup));
+        return h ?: 1;
+}
+
+static bool same_peer(const Socket *a, const Socket *b)
+{
+        return a->protocol == b->protocol && a->remote_port == b->remote_port &&
+               address_equal(&a->local, &b->local) && address_equal(&a->remote, &b->remote) &&
+               (a->protocol != IPPROTO_UDP || a->cgroup == b->cgroup);
+}
+
+EphemeralPeer *ephemeral_peers_find(const EphemeralPeers *p, const Socket *s)
+{
+        size_t i = (size_t) (uintptr_t) table_get(&p->table, hash_peer(s));
+
+        return i > 0 && same_peer(&p->peers[i - 1].sample, s) ? &p->peers[i - 1] : NULL;
+}
+
+int ephemeral_peers_get(EphemeralPeers *p, const Socket *s, EphemeralPeer **ret)
+{
+        uint64_t hash = hash_peer(s);
+
+        *ret = ephemeral_peers_find(p, s);
+        if (*ret || p->n >= EPHEMERAL_PEERS_MAX || table_get(&p->table, hash))
+                return 0;
+        if (!GROW(p->peers, p->n_allocated, p->n + 1) ||
+            !table_set(&p->table, hash, (void *) (uintptr_t) (p->n + 1))) /* an index, no pointer */
+                return -ENOMEM;
+        p->peers[p->n] = (EphemeralPeer){ .sample = *s };
+        *ret = &p->peers[p->n++];
+        return 0;
+}
+
+static int compare_peers(const void *a, const void *b)
+{
+        const EphemeralPeer *x = a, *y = b;
+
+        return x->sockets == y->sockets ? 0 : x->sockets < y->sockets ? 1 : -1;
+}
+
+void ephemeral_peers_sort(EphemeralPeers *p)
+{
+        if (p->n > 0)
+                qsort(p->peers, p->n, sizeof(*p->peers), compare_peers);
+        table_deinit(&p->table);
+}
+
+void ephemeral_peers_done(EphemeralPeers *p)
+{
+        table_deinit(&p->table);
+        free(p->peers);
+        *p = (EphemeralPeers){};
+}
