@@ -347,12 +347,12 @@ static int found_row(const Socket *s, void *userdata)
         return 0;
 }
 
-/* Binds a socket of our own and asks for it. 127.0.0.1 with IP_FREEBIND is there even while lo is
- * down. */
+/* Binds a socket of our own and asks for it. With IP_FREEBIND the address is there even while lo is
+ * down. Not 127.0.0.1, all of whose ports may be in use. */
 int sock_diag_has_bound_inactive(SockDiag *d)
 {
         struct sockaddr_in address = { .sin_family = AF_INET,
-                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x505200) };
         Dump dump = { .protocol = IPPROTO_TCP, .row = found_row };
         _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
         socklen_t size = sizeof(address);

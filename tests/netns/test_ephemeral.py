@@ -115,6 +115,7 @@ def test_exhausted(ctl, pool):
     assert re.search(r"^tcp +127\.0\.0\.1 +127\.0\.0\.1:1 +100 +0 +0 +100% +connect ", text, re.M), text
     assert "sysctl -w net.ipv4.ip_local_port_range='10240 65535'" in text
     found = ctl.json("ephemeral")
+    assert found["sees_bound"] == (tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 8))
     assert list(found["advice"][0]) == ["message", "command"] and "each other address" in found["advice"][0]["message"]
 
 
