@@ -105,6 +105,7 @@ Exit verb_evict(const Ctl *c, char **args)
         freed = is_free(answer);
         commands = remedy(answer, "evicted", json_array());
         commands = remedy(answer, "left", commands);
+        json_drop_repeated(commands);
         if (!commands || json_object_set(answer, "remedy", commands) < 0 ||
             json_object_set_new(answer, "free", json_boolean(freed)) < 0)
                 return fail(c, EXIT_FAILED, "out of memory");

@@ -159,15 +159,6 @@ char *reason_text(const Findings *d)
         return text;
 }
 
-/* Keeps the first of equal ones: a process has many sockets. */
-static void drop_repeated(json_t *array)
-{
-        for (size_t i = 0; i < json_array_size(array); i++)
-                for (size_t j = json_array_size(array); --j > i;)
-                        if (json_equal(json_array_get(array, i), json_array_get(array, j)))
-                                (void) json_array_remove(array, j);
-}
-
 /* What keeps it from being taken the next time. */
 static int remedy_lasting(const Findings *d, json_t *array)
 {
@@ -207,7 +198,7 @@ json_t *reason_remedy(const Findings *d)
         json_array_foreach(d->holders, i, holder)
                 if (is_to_go(d, i) && culprit_remedy(holder, protocol, d->port, array) < 0)
                         return NULL;
-        drop_repeated(array);
+        json_drop_repeated(array); /* a process has many sockets */
         while (json_array_size(array) > REMEDIES_MAX)
                 (void) json_array_remove(array, REMEDIES_MAX);
         if (remedy_lasting(d, array) < 0)

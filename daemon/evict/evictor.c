@@ -205,7 +205,7 @@ static void act(EvictorRun *run, const Socket *s)
         if (!left && x.error == 0)
                 x.error = destroy(run, s);
         if (x.error == -ENOENT)
-                return;
+                return; /* or another one is in its place */
         if (!left && s->timewait && x.error == 0) {
                 add_remains(run, &x, &h);
                 return;

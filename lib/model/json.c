@@ -99,6 +99,14 @@ json_t *json_from_holder(const Holder *h)
                 (int) h->certain);
 }
 
+void json_drop_repeated(json_t *array)
+{
+        for (size_t i = 0; i < json_array_size(array); i++)
+                for (size_t j = json_array_size(array); --j > i;)
+                        if (json_equal(json_array_get(array, i), json_array_get(array, j)))
+                                (void) json_array_remove(array, j);
+}
+
 json_t *json_source(const char *file, unsigned line)
 {
         _cleanup_(freep) char *text = NULL;

@@ -18,6 +18,9 @@ json_t *json_text(const char *s);
 /* Appends such a string to an array. -ENOMEM. */
 int json_append_text(json_t *array, const char *format, ...) _printf_(2, 3);
 
+/* Keeps the first of equal ones. */
+void json_drop_repeated(json_t *array);
+
 /* "FILE:LINE", or null for NULL. */
 json_t *json_source(const char *file, unsigned line);
 
