@@ -56,24 +56,35 @@ static int load_config(const Ctl *c, Config **ret)
         return config_load(&paths, ret);
 }
 
+/* The next endpoint that is declared on the port, and meets the address asked for. */
+static bool next_declared(const Config *config, const Endpoint *place, unsigned *iterator,
+                          const Reservation **ret_reservation, const Endpoint **ret_endpoint)
+{
+        while (config_lookup(config, place->protocol, place->port, iterator, ret_reservation,
+                             ret_endpoint))
+                if (endpoint_overlaps(*ret_endpoint, place))
+                        return true;
+        return false;
+}
+
 /* The declaration of that port: the first reservation, or a pool. */
-static json_t *declaration(const Config *config, int protocol, uint16_t port, Findings *ret)
+static json_t *declaration(const Config *config, Findings *f)
 {
         const Reservation *r;
         const Endpoint *e;
         unsigned iterator = 0;
 
-        if (config_lookup(config, protocol, port, &iterator, &r, &e)) {
-                ret->hold = reservation_endpoint_hold(r, e);
-                ret->reuse = r->reuse;
+        if (next_declared(config, &f->place, &iterator, &r, &e)) {
+                f->hold = reservation_endpoint_hold(r, e);
+                f->reuse = r->reuse;
                 return json_pack("{s:o, s:o, s:o}", "name", json_text(r->name), "unit",
                                  json_text(r->unit), "source", json_source(r->file, r->line));
         }
         for (size_t i = 0; i < config->n_pools; i++) {
                 const Pool *p = config->pools[i];
 
-                if (portset_has(&p->ports, port)) {
-                        ret->pool = true;
+                if (portset_has(&p->ports, f->place.port)) {
+                        f->pool = true;
                         return json_pack("{s:o, s:n, s:o}", "name", json_text(p->name), "unit",
                                          "source", json_source(p->file, p->line));
                 }
@@ -83,16 +94,17 @@ static json_t *declaration(const Config *config, int protocol, uint16_t port, Fi
 
 static int declare(const Config *config, Findings *f)
 {
-        int asked = f->protocol;
+        int asked = f->place.protocol;
 
         if (asked == 0)
-                f->protocol = IPPROTO_TCP;
-        f->declared = declaration(config, f->protocol, f->port, f);
+                f->place.protocol = IPPROTO_TCP;
+        f->declared = declaration(config, f);
         if (asked == 0 && json_is_null(f->declared)) {
+                f->place.protocol = IPPROTO_UDP;
                 json_decref(f->declared);
-                f->declared = declaration(config, IPPROTO_UDP, f->port, f);
-                if (json_is_object(f->declared))
-                        f->protocol = IPPROTO_UDP;
+                f->declared = declaration(config, f);
+                if (json_is_null(f->declared))
+                        f->place.protocol = IPPROTO_TCP;
         }
         return f->declared ? 0 : -ENOMEM;
 }
@@ -106,10 +118,10 @@ static void find_source(const Ctl *c, Findings *f)
         PortSet ours;
 
         if (record_read(c->runtime_dir, RUNTIME_OURS, &ours) >= 0)
-                f->reserved_by_us = portset_has(&ours, f->port);
+                f->reserved_by_us = portset_has(&ours, f->place.port);
         if (sysctl_files_read("", SYSCTL_RESERVED_PORTS, &files) < 0)
                 return;
-        line = sysctl_files_find_port(&files, f->port);
+        line = sysctl_files_find_port(&files, f->place.port);
         if (line && asprintf(&f->reserved_source, "%s:%u", line->file, line->line) < 0)
                 f->reserved_source = NULL;
 }
@@ -119,11 +131,11 @@ static void read_kernel(const Ctl *c, Findings *f)
         PortSet list;
 
         if (kernel_list_read(&list) >= 0)
-                f->reserved = portset_has(&list, f->port);
+                f->reserved = portset_has(&list, f->place.port);
         if (f->reserved)
                 find_source(c, f);
         if (ephemeral_range_read(&f->range_first, &f->range_last) >= 0)
-                f->ephemeral = f->port >= f->range_first && f->port <= f->range_last;
+                f->ephemeral = f->place.port >= f->range_first && f->place.port <= f->range_last;
 }
 
 /* When the daemon saw this one first: it has been there for longer than we have looked. */
@@ -209,23 +221,24 @@ static int describe(const json_t *state, Findings *f)
         return 0;
 }
 
-/* Where a server would bind: at each declared place, else everywhere. */
+/* Where a server would bind: at the address asked for, else at each declared one, else
+ * everywhere. */
 static int foresee(const Config *config, Findings *f)
 {
-        const Endpoint anywhere = { .protocol = f->protocol, .port = f->port, .last = f->port };
         _cleanup_(freep) const Endpoint **places = NULL;
         Question q = {
-                .protocol = f->protocol,
-                .port = f->port,
+                .protocol = f->place.protocol,
+                .port = f->place.port,
                 .releases = f->reuse == REUSE_NO,
                 .sees_all = f->look.sees_bound,
         };
+        bool any = f->place.address.family == AF_UNSPEC;
         size_t n_allocated = 0;
         const Reservation *r;
         const Endpoint *e;
         unsigned iterator = 0;
 
-        while (config_lookup(config, f->protocol, f->port, &iterator, &r, &e)) {
+        while (any && next_declared(config, &f->place, &iterator, &r, &e)) {
                 if (!GROW(places, n_allocated, q.n_places + 1))
                         return -ENOMEM;
                 places[q.n_places++] = e;
@@ -233,7 +246,7 @@ static int foresee(const Config *config, Findings *f)
         if (q.n_places == 0) {
                 if (!GROW(places, n_allocated, 1))
                         return -ENOMEM;
-                places[q.n_places++] = &anywhere;
+                places[q.n_places++] = &f->place;
         }
         q.places = places;
         predict(&q, &f->occupants, &f->prediction);
@@ -259,10 +272,10 @@ static int look_and_judge(const Ctl *c, const Config *config, const json_t *stat
         };
         if (state)
                 (void) state_owner(c, &j.ours.uid);
-        r = look_take(f->protocol, f->port, &f->look);
+        r = look_take(f->place.protocol, f->place.port, &f->look);
         if (r < 0)
                 return r;
-        r = occupants_judge(&j, f->protocol, f->port, &f->look, &f->occupants);
+        r = occupants_judge(&j, f->place.protocol, f->place.port, &f->look, &f->occupants);
         if (r >= 0)
                 r = foresee(config, f);
         if (r >= 0)

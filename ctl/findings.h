@@ -14,8 +14,9 @@
 #include "model/config.h"
 
 typedef struct Findings {
-        uint16_t port;
-        int protocol; /* in: 0, none asked for; out: TCP then, unless only UDP is declared */
+        Endpoint
+                place; /* as asked. In: protocol 0, none asked for; out: TCP then, unless only UDP is
+                           declared. Address AF_UNSPEC: none asked for */
 
         bool running;     /* the daemon */
         json_t *declared; /* {"name","unit","source"} or null */

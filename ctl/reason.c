@@ -171,7 +171,7 @@ static int remedy_lasting(const Findings *d, json_t *array)
         return json_append_text(array,
                                 "printf '\\n[NAME]\\nPorts=%u/%s\\n' >>/etc/portreserved.conf && "
                                 "%s  # for NAME.service",
-                                d->port, protocol_to_string(d->protocol),
+                                d->place.port, protocol_to_string(d->place.protocol),
                                 d->running ? "portreservectl reload" : start);
 }
 
@@ -189,14 +189,14 @@ static bool is_to_go(const Findings *d, size_t i)
 json_t *reason_remedy(const Findings *d)
 {
         _cleanup_(json_decrefp) json_t *array = json_array();
-        const char *protocol = protocol_to_string(d->protocol);
+        const char *protocol = protocol_to_string(d->place.protocol);
         json_t *holder;
         size_t i;
 
         if (!array)
                 return NULL;
         json_array_foreach(d->holders, i, holder)
-                if (is_to_go(d, i) && culprit_remedy(holder, protocol, d->port, array) < 0)
+                if (is_to_go(d, i) && culprit_remedy(holder, protocol, d->place.port, array) < 0)
                         return NULL;
         json_drop_repeated(array); /* a process has many sockets */
         while (json_array_size(array) > REMEDIES_MAX)

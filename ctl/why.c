@@ -23,11 +23,11 @@ static json_t *why_object(const Findings *f, const char *reason, json_t *remedy)
         json_t *o;
 
         o = json_pack("{s:i, s:s, s:O, s:b, s:b, s:O, s:s, s:s, s:O, s:b, s:o, s:o, s:o, s:O}",
-                      "port", (int) f->port, "protocol", protocol_to_string(f->protocol),
-                      "declared", f->declared, "ephemeral", (int) f->ephemeral, "reserved",
-                      (int) f->reserved, "holders", f->holders, "would_bind",
-                      would_bind_to_string(p->would_bind), "reason", reason, "remedy", remedy,
-                      "would_bind_certain", (int) p->certain, "free_sec",
+                      "port", (int) f->place.port, "protocol",
+                      protocol_to_string(f->place.protocol), "declared", f->declared, "ephemeral",
+                      (int) f->ephemeral, "reserved", (int) f->reserved, "holders", f->holders,
+                      "would_bind", would_bind_to_string(p->would_bind), "reason", reason, "remedy",
+                      remedy, "would_bind_certain", (int) p->certain, "free_sec",
                       seconds > 0 ? json_integer((json_int_t) seconds) : json_null(), "reserved_by",
                       json_text(findings_reserved_by(f)), "reserved_source",
                       json_text(f->reserved_source), "not_seen", f->not_seen);
@@ -96,10 +96,16 @@ static void say_would_bind(const Ctl *c, const Prediction *p)
 
 static void say_why(const Ctl *c, const Findings *f, const char *reason, const json_t *remedy)
 {
+        const char *protocol = protocol_to_string(f->place.protocol);
+        char address[ADDRESS_PORT_TEXT_MAX];
         json_t *v;
         size_t i;
 
-        say(c, "%u/%s: %s", f->port, protocol_to_string(f->protocol), reason);
+        if (f->place.address.family == AF_UNSPEC)
+                say(c, "%u/%s: %s", f->place.port, protocol, reason);
+        else
+                say(c, "%s/%s: %s", address_format_port(&f->place.address, f->place.port, address),
+                    protocol, reason);
         say(c, "%s", "");
         say_declared(c, f);
         say_line(c, "Ephemeral range", "%s (%u to %u)", f->ephemeral ? "yes" : "no", f->range_first,
@@ -127,7 +133,7 @@ Exit verb_why(const Ctl *c, char **args)
         _cleanup_(freep) char *reason = NULL;
         Exit e;
 
-        e = port_parse(c, args[0], &f.port, &f.protocol);
+        e = port_parse_place(c, args[0], &f.place);
         if (e != EXIT_OK)
                 return e;
         e = findings_gather(c, &f);
