@@ -6,11 +6,27 @@
 #include <string.h>
 
 #include "base/printable.h"
+#include "ctl/advice.h"
 #include "ctl/output.h"
 #include "kernel/config-file.h"
 #include "kernel/config-units.h"
+#include "kernel/kernel-list.h"
+#include "kernel/record.h"
 #include "kernel/runtime.h"
 #include "model/json.h"
+
+/* As a reload would: the ports of others are those that the daemon has not put into the list. */
+static int check_floor(const Ctl *c, Config *config)
+{
+        PortSet foreign, ours, ports;
+        uint16_t first, last;
+
+        if (ephemeral_range_read(&first, &last) < 0 || kernel_list_read(&foreign) < 0)
+                return 0;
+        if (record_read(c->runtime_dir, RUNTIME_OURS, &ours) >= 0)
+                portset_subtract(&foreign, &ours);
+        return config_reservable(config, &foreign, first, last, &ports);
+}
 
 Exit verb_check(const Ctl *c, char **args)
 {
@@ -27,6 +43,10 @@ Exit verb_check(const Ctl *c, char **args)
                 return fail(c, EXIT_NOT_FOUND, "%s: there is no such file", paths.main);
         if (r >= 0)
                 r = config_check_host(config);
+        if (r >= 0)
+                r = check_floor(c, config);
+        if (r >= 0)
+                r = advice_add(config);
         if (r < 0)
                 return fail(c, EXIT_FAILED, "%s: %s", paths.main ?: CONFIG_FILE_DEFAULT,
                             strerror(-r));

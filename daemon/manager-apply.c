@@ -17,41 +17,13 @@
 #include "kernel/kernel-list.h"
 #include "kernel/runtime.h"
 
-/* What of the configuration may be in the kernel's list: reservations in their order, until one
- * would leave fewer than EphemeralFloor= ports to outgoing connections. That one is held and
- * watched all the same. */
-static void reservable(Manager *m, Config *c, PortSet *ret)
+/* What of the configuration may be in the kernel's list. */
+static int reservable(Manager *m, Config *c, PortSet *ret)
 {
-        PortSet all = *reserve_foreign(m->reserve), ours;
         uint16_t first = 32768, last = 60999; /* the kernel's defaults */
-        unsigned before;
 
         (void) ephemeral_range_read(&first, &last);
-        portset_clear(&ours);
-        before = portset_ephemeral_left(&all, first, last);
-
-        CONFIG_FOREACH_RESERVATION(c, r) {
-                PortSet with = all;
-                unsigned left;
-
-                for (size_t i = 0; i < r->n_endpoints; i++)
-                        portset_add_run(&with, r->endpoints[i].port, r->endpoints[i].last);
-                left = portset_ephemeral_left(&with, first, last);
-                if (left < before && left < c->daemon.ephemeral_floor) {
-                        (void) config_error(
-                                c, r->file, r->line,
-                                "[%s] would leave %u ephemeral ports of %u-%u, fewer than "
-                                "EphemeralFloor=%u: not put into the kernel's list; reserve fewer "
-                                "ports, or widen net.ipv4.ip_local_port_range",
-                                r->name, left, first, last, c->daemon.ephemeral_floor);
-                        continue;
-                }
-                for (size_t i = 0; i < r->n_endpoints; i++)
-                        portset_add_run(&ours, r->endpoints[i].port, r->endpoints[i].last);
-                all = with;
-                before = left;
-        }
-        *ret = ours;
+        return config_reservable(c, reserve_foreign(m->reserve), first, last, ret);
 }
 
 static void log_diagnostic(int priority, const Diagnostic *d)
@@ -135,9 +107,12 @@ static int manager_apply_ports(Manager *m, Config *config, const PortSet *ports)
 int manager_apply(Manager *m, Config *config)
 {
         PortSet ports;
+        int r;
 
         /* May find mistakes: they have to be known before anything is changed. */
-        reservable(m, config, &ports);
+        r = reservable(m, config, &ports);
+        if (r < 0)
+                return r;
         log_diagnostics(config);
         return manager_apply_ports(m, config, &ports);
 }
@@ -228,7 +203,11 @@ static int reload(Manager *m, char **ret_error)
                         *ret_error = NULL;
                 return r;
         }
-        reservable(m, c, &ports);
+        r = reservable(m, c, &ports);
+        if (r < 0) {
+                *ret_error = strdup(strerror(-r));
+                return r;
+        }
         log_diagnostics(c);
         if (c->n_errors > 0) {
                 *ret_error = errors_text(c);

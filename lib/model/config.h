@@ -131,6 +131,12 @@ void config_forget_replaced(Config *c);
  * in this build.) */
 void config_ports(const Config *c, PortSet *ret);
 
+/* What of them may be in the kernel's list, beside the ports of others that are there: reservations
+ * in their order. One that would leave fewer than EphemeralFloor= of the ephemeral ports first..last
+ * is a mistake, and left out; it is held and watched all the same. -ENOMEM. */
+int config_reservable(Config *c, const PortSet *foreign, uint16_t first, uint16_t last,
+                      PortSet *ret);
+
 Reservation *config_find(const Config *c, const char *name);
 
 /* c takes the place of old: reservations that only have another name now get their former_name.

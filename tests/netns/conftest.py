@@ -29,6 +29,8 @@ KERNEL_LIST = pathlib.Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
 PORT_RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 CLONE_NEWNET = 0x40000000
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+SYSCTL_FILES = ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/etc/sysctl.conf"]
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 # Generous, since nothing here is a measurement: a loaded machine must not fail a test.
@@ -53,12 +55,15 @@ def interface_up(name):
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), flags | IFF_UP))
 
 
+def call(name, result):
+    if result != 0:
+        pytest.fail(f"{name}: {os.strerror(ctypes.get_errno())}; run as root")
+
+
 @pytest.fixture(autouse=True)
 def netns():
     """A fresh network namespace with loopback up. The namespace before goes when nothing in it is left."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET) != 0:
-        pytest.fail(f"unshare(CLONE_NEWNET): {os.strerror(ctypes.get_errno())}; run as root")
+    call("unshare", ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET))
     interface_up("lo")
 
 
@@ -69,6 +74,31 @@ def place():
     path.chmod(0o755)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def sysctl_d(place):
+    """No file of sysctl.d, and an empty /etc/sysctl.conf: sysctl_d(NAME, TEXT) writes one into /etc/sysctl.d, or where NAME says."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    call("unshare", libc.unshare(CLONE_NEWNS))
+    call("mount", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+    mounted = []
+    for path in filter(os.path.exists, SYSCTL_FILES):
+        source = place / path.replace("/", "_")
+        source.mkdir(0o755) if os.path.isdir(path) else source.touch()
+        call("mount", libc.mount(str(source).encode(), path.encode(), None, MS_BIND, None))
+        mounted.append(path)
+
+    def write(name, text):
+        path = pathlib.Path("/etc/sysctl.d", name)
+        assert any(str(path).startswith(m) for m in mounted), f"{path}: not on this machine"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        path.chmod(0o644)
+        return str(path)
+
+    yield write
+    for path in mounted:
+        call("umount", libc.umount2(path.encode(), 0))
 
 
 @functools.lru_cache

@@ -51,9 +51,9 @@ def test_check_says_where_and_what(place, which, name):
 
 
 @pytest.mark.parametrize("which", ["portreserved", "portreservectl"])
-def test_check_of_a_good_one(place, which):
+def test_check_of_a_good_one(place, sysctl_d, which):
     path = place / "x.conf"
-    path.write_text(GOOD + "[w]\nListenStream=80\nBacklog=7\n")
+    path.write_text("[a]\nPorts=8121/tcp\n[w]\nListenStream=80\nBacklog=7\n")
     r = check(which, path)
     assert r.returncode == 0
     assert b"x.conf:" not in (r.stdout + r.stderr).replace(b"x.conf: valid, 2 reservations", b"")

@@ -2,9 +2,7 @@
 """Others write the kernel's list: by each tool that there is, once and all the time. Ours are back at once, theirs stay, it is told once
 and with where it came from."""
 
-import ctypes
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +16,6 @@ SYSTEMD_SYSCTL = "/usr/lib/systemd/systemd-sysctl"
 CONFIG = "[a]\nPorts=48121 48123\n"
 OURS = {48121, 48123}
 LONG = list(range(10001, 13001, 2))
-CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
 
 # Writes again and again, each argv[1] seconds, as echo would.
 WRITER = """
@@ -29,37 +26,6 @@ while True:
     os.close(fd)
     time.sleep(float(sys.argv[1]))
 """
-
-
-def call(name, result):
-    if result != 0:
-        pytest.fail(f"{name}: {os.strerror(ctypes.get_errno())}; run as root")
-
-
-@pytest.fixture
-def sysctl_d(place):
-    """Directories of sysctl.d that are empty, and no /etc/sysctl.conf: sysctl_d(NAME, TEXT) writes a file into the first."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    call("unshare", libc.unshare(CLONE_NEWNS))
-    call("mount", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
-    mounted = []
-    for path in "/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/etc/sysctl.conf":
-        if not os.path.exists(path):
-            continue
-        source = place / path.replace("/", "_")
-        source.mkdir(0o755) if os.path.isdir(path) else source.touch()
-        call("mount", libc.mount(str(source).encode(), path.encode(), None, MS_BIND, None))
-        mounted.append(path)
-
-    def write(name, text):
-        path = place / "_etc_sysctl.d" / name
-        path.write_text(text)
-        path.chmod(0o644)
-        return f"/etc/sysctl.d/{name}"
-
-    yield write
-    for path in mounted:
-        call("umount", libc.umount2(path.encode(), 0))
 
 
 @pytest.fixture
