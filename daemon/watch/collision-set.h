@@ -21,7 +21,9 @@ struct CollisionEntry {
         uint64_t cookie; /* 0: all remains on that port that were no collision while they lived */
         uint64_t begin_usec; /* CLOCK_MONOTONIC */
         uint64_t seen;       /* the pass that saw it last */
-        bool suspect; /* missed, or its destroy event came: the next pass that misses it ends it */
+        bool suspect;        /* missed, or its destroy event came: looked for again soon */
+        bool destroyed; /* its destroy event came since it was seen: a full pass without it ends it */
+        uint8_t misses; /* full passes in a row that did not see it */
         bool announced; /* begin was called */
         bool changed;   /* in kind or state, since it was told */
 

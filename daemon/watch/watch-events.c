@@ -23,7 +23,7 @@ static int on_destroyed(const Socket *s, void *userdata)
                 portset_add(s->protocol == IPPROTO_UDP ? &w->udp_freed : &w->tcp_freed,
                             s->local_port);
                 if (x) {
-                        x->suspect = true;
+                        x->suspect = x->destroyed = true;
                         watch_want_verify(w, 0);
                 }
         }

@@ -11,6 +11,11 @@
 #include "base/grow.h"
 #include "daemon/watch/watch-internal.h"
 
+/* A dump that takes more than one datagram goes on by counting sockets, and skips one where another
+ * has gone before it: of hundreds on one port, with others coming and going there, one row in a
+ * thousand. */
+#define MISSES_MAX 4
+
 void watch_tell_trouble(Watch *w, Trouble t, int error)
 {
         static const char *const names[_TROUBLE_MAX] = {
@@ -103,10 +108,12 @@ bool watch_conclude(Watch *w, const Pass *p)
                 bool all_states = p->saw_rest || x->collision.endpoint->protocol == IPPROTO_UDP;
 
                 next = x->next;
-                if (x->seen == p->generation)
-                        x->suspect = false;
-                else if (could_see(p, x)) {
-                        if (x->suspect && all_states) {
+                if (x->seen == p->generation) {
+                        w->stats.missed += x->misses > 0;
+                        x->suspect = x->destroyed = false;
+                        x->misses = 0;
+                } else if (could_see(p, x)) {
+                        if (all_states && (x->destroyed || ++x->misses >= MISSES_MAX)) {
                                 watch_end_collision(w, x);
                                 continue;
                         }

@@ -8,8 +8,9 @@
  *  verify  a sweep of the ports that have collisions, soon after one of them was missed or its
  *          destroy event came
  *
- * Dumps are not atomic, and after a destroy event TIME_WAIT may remain: a collision ends when it
- * has been missed, or its event came, and the full pass after that did not see it either. */
+ * Dumps are not atomic, and after a destroy event TIME_WAIT may remain: a collision ends when a full
+ * pass after its event did not see it, or without an event several in a row did not: ports are let
+ * go of without one, too, by connect(2) to AF_UNSPEC. */
 
 #include "daemon/watch/watch.h"
 

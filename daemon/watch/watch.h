@@ -7,7 +7,7 @@
  * drift and as ScanBudgetPercent= allows. Bound-inactive sockets are of tier 2: to list them the
  * kernel walks every port in use, and every connection as well. Destroy events end
  * collisions and wake claims. One Collision per socket and reserved endpoint; begin once, end once,
- * the end only after a second look. At most 1,000 collisions are kept a reservation, the rest
+ * the end only after looking again. At most 1,000 collisions are kept a reservation, the rest
  * counted. */
 
 #include <systemd/sd-event.h>
@@ -53,6 +53,7 @@ typedef struct WatchStats {
         uint64_t looks, sweeps;
         uint64_t last_look_usec, last_sweep_usec; /* how long they took */
         uint64_t sweep_interval_usec;             /* as spaced by the budget */
+        uint64_t missed;  /* collisions that a dump missed and a later one found again */
         uint64_t dropped; /* sockets of the last sweep that were collisions too many to keep */
         const SockDiagStats *diag;
         bool bound_inactive; /* the kernel lists bound-only TCP sockets */
