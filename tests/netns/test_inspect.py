@@ -175,16 +175,28 @@ def test_below_the_cgroup_and_elsewhere(inspect, cgroup):
         assert i.ask(inode, cgroup.stat().st_ino).pid == p.pid
     with holder() as (p, inode):
         assert i.ask(inode, cgroup.stat().st_ino).pid == p.pid
-        a = i.ask(inode, 1 << 60)
-        assert (a.pid, a.cgroup) == (p.pid, "")
+        a = i.ask(inode, 1 << 60)  # a cgroup that is gone: then it is that of the process
+        here = next(line for line in pathlib.Path(f"/proc/{p.pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
+        assert (a.pid, a.cgroup) == (p.pid, here[3:])
 
 
-def test_nobody_has_it(inspect):
-    """Every process that there is was searched: in a pid namespace of its own these are few, and all may be read."""
-    i = inspect(prefix=["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
+NEW_PIDS = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def test_nobody_has_it(inspect, cgroup):
+    """Every process was searched: in a pid namespace of its own these are few, and the socket's cgroup has no others."""
+    i = inspect(prefix=NEW_PIDS)
     with holder() as (_, inode):
-        a = i.ask(inode)
+        a = i.ask(inode, cgroup.stat().st_ino)
     assert (a.outcome, a.pid, a.uid, a.started, a.exe, a.command) == (NOBODY, 0, NO_UID, 0, "", "")
+
+
+def test_who_cannot_be_seen_is_not_nobody(inspect, cgroup):
+    """In a pid namespace there may be others outside, above all where the socket's cgroup has some."""
+    i = inspect(prefix=NEW_PIDS)
+    with holder(cgroup=cgroup) as (_, inode):
+        assert i.ask(inode).outcome == UNFINISHED
+        assert i.ask(inode, cgroup.stat().st_ino).outcome == UNFINISHED
 
 
 def test_without_its_capabilities_it_does_not_guess(inspect):
