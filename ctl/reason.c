@@ -186,17 +186,42 @@ static bool is_to_go(const Findings *d, size_t i)
                               o->holder.kind == KIND_STALE));
 }
 
+static bool is_remains(const Findings *d, size_t i)
+{
+        return is_to_go(d, i) && d->occupants.items[i].holder.socket.state == SOCKET_TIME_WAIT;
+}
+
+/* A busy server leaves more than anybody wants to type: all in one command. */
+static int remedy_remains(const Findings *d, json_t *array)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < d->occupants.n; i++)
+                n += is_remains(d, i);
+        if (n <= REMEDIES_MAX)
+                return 0;
+        return json_append_text(array, "ss --kill --numeric --tcp state time-wait 'sport = :%u'",
+                                d->place.port) < 0
+                       ? -ENOMEM
+                       : 1;
+}
+
 json_t *reason_remedy(const Findings *d)
 {
         _cleanup_(json_decrefp) json_t *array = json_array();
         const char *protocol = protocol_to_string(d->place.protocol);
         json_t *holder;
         size_t i;
+        int at_once;
 
         if (!array)
                 return NULL;
+        at_once = remedy_remains(d, array);
+        if (at_once < 0)
+                return NULL;
         json_array_foreach(d->holders, i, holder)
-                if (is_to_go(d, i) && culprit_remedy(holder, protocol, d->place.port, array) < 0)
+                if (is_to_go(d, i) && !(at_once && is_remains(d, i)) &&
+                    culprit_remedy(holder, protocol, d->place.port, array) < 0)
                         return NULL;
         json_drop_repeated(array); /* a process has many sockets */
         while (json_array_size(array) > REMEDIES_MAX)
