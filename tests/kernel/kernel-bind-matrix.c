@@ -8,9 +8,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
+#include "kernel/bind-probe.h"
 #include "model/bind-rules.h"
 #include "scene.h"
 
@@ -168,15 +170,10 @@ static bool server_starts(int protocol, const Place *p, bool reuse)
         return fd >= 0;
 }
 
-static bool model_allows(const Rows *r, int protocol, const Place *p, bool reuse)
+static bool model_allows(const Rows *r, const Endpoint *e, bool reuse)
 {
-        Endpoint e = {
-                .protocol = protocol, .v6only = p->v6only, .port = SCENE_PORT, .last = SCENE_PORT
-        };
-
-        assert_int_equal(address_parse(p->bind_to, &e.address), 0);
         for (size_t i = 0; i < r->n; i++)
-                if (bind_rules_allow(&e, reuse, &r->rows[i]) != TRI_YES)
+                if (bind_rules_allow(e, reuse, &r->rows[i]) != TRI_YES)
                         return false;
         return true;
 }
@@ -229,11 +226,40 @@ static void note(Outcome *o, unsigned let_in)
         o->let_in = let_in;
 }
 
+static Endpoint endpoint_at(const Place *p, int protocol)
+{
+        Endpoint e = {
+                .protocol = protocol, .v6only = p->v6only, .port = SCENE_PORT, .last = SCENE_PORT
+        };
+
+        assert_int_equal(address_parse(p->bind_to, &e.address), 0);
+        return e;
+}
+
+/* Where a server needs the flag, is what is found out about it the truth? */
+static void probe(const Case *c, Origin origin, const Place *owner, const Scene *s,
+                  bool thief_reuse, bool real)
+{
+        Endpoint e = endpoint_at(owner, c->protocol);
+        struct stat st;
+        bool reuse;
+
+        if (c->protocol == TCP && c->state != SOCKET_LISTEN && origin != SERVED)
+                assert_int_equal(bind_probe(&e, SCENE_PORT), real);
+        if (c->protocol == TCP || s->thief < 0)
+                return;
+        assert_int_equal(fstat(s->thief, &st), 0);
+        assert_int_equal(bind_probe_reuse_of(getpid(), (uint32_t) st.st_ino, &reuse), 0);
+        assert_int_equal(reuse, thief_reuse);
+        assert_int_equal(bind_probe_reuse_of(getpid(), UINT32_MAX, &reuse), -ENOENT);
+}
+
 static bool try_cell(const Case *c, const Place *thief, Origin origin, bool thief_reuse,
                      const Rows *r, const Place *owner, bool reuse)
 {
         bool real = server_starts(c->protocol, owner, reuse);
-        bool predicted = model_allows(r, c->protocol, owner, reuse);
+        const Endpoint e = endpoint_at(owner, c->protocol);
+        bool predicted = model_allows(r, &e, reuse);
 
         cells++;
         if (real != predicted && !(real && may_pass(thief, owner))) {
@@ -306,6 +332,8 @@ static void try_servers(const Case *c, const Place *thief, Origin origin, bool t
                 for (unsigned reuse = 0; reuse < 2; reuse++)
                         if (try_cell(c, thief, origin, thief_reuse, &r, &places[i], reuse))
                                 let_in |= 1u << reuse;
+                if (!(let_in & 1))
+                        probe(c, origin, &places[i], &s, thief_reuse, let_in);
                 note(&outcomes[relation(seat(origin, thief), &places[i])], let_in);
         }
         clear(&s, c->protocol);
