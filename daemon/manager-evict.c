@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/alert/describe.h"
 #include "daemon/alert/log.h"
 #include "daemon/evict/limit.h"
 #include "daemon/manager-internal.h"
@@ -32,15 +33,15 @@ static void on_evicted(const Eviction *x, void *userdata)
         Endpoint anywhere = { .protocol = s->protocol,
                               .port = s->local_port,
                               .last = s->local_port };
-        _cleanup_(freep) char *detail = NULL;
+        _cleanup_(freep) char *detail = NULL, *remedy = NULL;
         Manager *m = userdata;
         int r = 0;
 
-        if (x->verdict == EVICTION_ABORT)
-                r = asprintf(&detail, "%s; portreservectl why %u/%s names the command",
-                             eviction_reason(x->verdict), s->local_port,
-                             protocol_to_string(s->protocol));
-        else if (x->count > 1)
+        if (x->verdict == EVICTION_ABORT) {
+                remedy = describe_remedy(x->holder, s->protocol, s->local_port);
+                r = asprintf(&detail, "%s. What to do, if it does not: %s",
+                             eviction_reason(x->verdict), remedy ?: "stop it");
+        } else if (x->count > 1)
                 r = asprintf(&detail, "with %u more remains of closed connections", x->count - 1);
         if (r < 0)
                 detail = NULL;
@@ -54,21 +55,19 @@ static void on_evicted(const Eviction *x, void *userdata)
 
 static void on_left(const Eviction *x, void *userdata)
 {
+        const char *reason = x->error < 0 ? strerror(-x->error) : eviction_reason(x->verdict);
+        _cleanup_(freep) char *who = holder_describe(x->holder), *remedy = NULL;
         const Socket *s = &x->holder->socket;
-        _cleanup_(freep) char *who = holder_describe(x->holder);
         const char *protocol = protocol_to_string(s->protocol);
 
-        if (x->error < 0)
-                log_warning("%s: %u/%s: the socket of %s cannot be destroyed: %s. What to do: "
-                            "portreservectl why %u/%s",
-                            x->reservation->name, s->local_port, protocol, who ?: "somebody",
-                            strerror(-x->error), s->local_port, protocol);
-        else
-                log_notice(
-                        "%s: %u/%s: Evict=%s leaves %s: %s. What to do: portreservectl why %u/%s",
-                        x->reservation->name, s->local_port, protocol,
-                        evict_to_string(x->reservation->evict), who ?: "somebody",
-                        eviction_reason(x->verdict), s->local_port, protocol);
+        /* Whom evict leaves as well, `why` knows more about. */
+        if (x->error == 0 && x->verdict != EVICTION_UNKNOWN)
+                remedy = describe_remedy(x->holder, s->protocol, s->local_port);
+        else if (asprintf(&remedy, "portreservectl why %u/%s", s->local_port, protocol) < 0)
+                remedy = NULL;
+        log_notice("%s: %u/%s: Evict=%s leaves %s: %s. What to do: %s", x->reservation->name,
+                   s->local_port, protocol, evict_to_string(x->reservation->evict),
+                   who ?: "somebody", reason, remedy ?: "stop it");
 }
 
 static void on_waiting(size_t n, void *userdata)

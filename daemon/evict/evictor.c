@@ -184,7 +184,8 @@ static void act(EvictorRun *run, const Socket *s)
 
         holder_init(&named);
         kind = evictor_judge(run, s, &x);
-        if (x.verdict == EVICTION_PASS) {
+        /* Of a foreign server its listener is what there is to say. */
+        if (x.verdict == EVICTION_PASS || x.verdict == EVICTION_SERVED) {
                 run->n_others++;
                 return;
         }
