@@ -9,13 +9,15 @@
 #include "daemon/alert/log.h"
 #include "daemon/manager-internal.h"
 
-static void take_answer(Manager *m, const Collision *c, const InspectAnswer *a)
+/* False: who has it is its owner, and c is gone. */
+static bool take_answer(Manager *m, const Collision *c, const InspectAnswer *a, bool told)
 {
         int r;
 
-        r = watch_take_answer(m->watch, c, a);
+        r = watch_take_answer(m->watch, c, a, told);
         if (r < 0)
                 log_warning("Cannot take in who has port %u: %s", c->port, strerror(-r));
+        return r <= 0;
 }
 
 static void on_answered(void *about, const InspectAnswer *a, void *userdata)
@@ -23,16 +25,15 @@ static void on_answered(void *about, const InspectAnswer *a, void *userdata)
         const Collision *c = about;
         Manager *m = userdata;
 
-        if (a)
-                take_answer(m, c, a);
-        manager_tell_collision(m, c);
+        if (!a || take_answer(m, c, a, false))
+                manager_tell_collision(m, c);
 }
 
 static void on_answered_late(void *about, const InspectAnswer *a, void *userdata)
 {
         Manager *m = userdata;
 
-        take_answer(m, about, a);
+        (void) take_answer(m, about, a, true);
         state_touch(m->state);
 }
 

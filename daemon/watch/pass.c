@@ -137,9 +137,9 @@ static bool may_be_accepted(Pass *p, const Reservation *r, const Endpoint *e, co
         return s->inode == 0 && p->ops->held && p->ops->held(e, s->local_port, p->userdata);
 }
 
-Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s, bool no_process)
+Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
 {
-        Observation o = { .socket = *s, .no_process = no_process };
+        Observation o = { .socket = *s };
 
         o.ours = p->ops->is_ours && p->ops->is_ours(s->cookie, s->inode, p->userdata);
         if (!o.ours)
@@ -207,7 +207,7 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
         x = collision_set_find(p->set, e, s->local_port, s->cookie);
         if (x)
                 known.automatic = x->collision.holder.socket.automatic;
-        kind = pass_judge(p, r, e, &known, x && x->collision.holder.no_process);
+        kind = pass_judge(p, r, e, &known);
 
         if (s->protocol == IPPROTO_TCP && s->state == SOCKET_LISTEN) {
                 q = note_listener(p, r, s, !kind_is_collision(kind));
@@ -323,7 +323,7 @@ static void judge_fresh(Pass *p)
 {
         for (CollisionEntry *x = p->fresh; x; x = x->next) {
                 Collision *c = &x->collision;
-                Kind kind = pass_judge(p, c->reservation, c->endpoint, &c->holder.socket, false);
+                Kind kind = pass_judge(p, c->reservation, c->endpoint, &c->holder.socket);
 
                 if (kind_is_collision(kind))
                         c->holder.kind = kind;

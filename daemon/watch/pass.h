@@ -59,6 +59,5 @@ typedef struct PassFilters {
 int pass_run(Pass *p, const PassFilters *f);
 void pass_done(Pass *p);
 
-/* The kind of one socket as seen from one endpoint, by all that is known now. no_process: it was
- * looked for who has it, and nobody does. */
-Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s, bool no_process);
+/* The kind of one socket as seen from one endpoint, by all that is known now. */
+Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s);

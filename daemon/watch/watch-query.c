@@ -33,7 +33,7 @@ static int on_judged_row(const Socket *s, void *userdata)
                 .ops = &q->watch->ops,
                 .userdata = q->watch->userdata,
         };
-        Kind kind = pass_judge(&p, q->reservation, q->endpoint, s, false);
+        Kind kind = pass_judge(&p, q->reservation, q->endpoint, s);
 
         if (kind == q->wanted)
                 q->answer = TRI_YES;

@@ -48,17 +48,12 @@ void watch_end_collision(Watch *w, CollisionEntry *x)
         collision_entry_free(x);
 }
 
-/* What was found of its process may change what it is: the owner's, the kernel's own. */
-static Kind judge_named(Watch *w, const Collision *c)
+/* What has come to be known of its process may change what it is: the owner's, the kernel's own. */
+static void judge_again(Watch *w, Collision *c)
 {
-        const Holder *h = &c->holder;
         Pass p = { .identify = w->identify, .ops = &w->ops, .userdata = w->userdata };
 
-        if (h->pid > 0)
-                identify_process(w->identify, c->reservation, &h->socket, h->pid);
-        else if (!h->no_process)
-                return h->kind;
-        return pass_judge(&p, c->reservation, c->endpoint, &h->socket, h->no_process);
+        c->holder.kind = pass_judge(&p, c->reservation, c->endpoint, &c->holder.socket);
 }
 
 static void begin_collision(Watch *w, CollisionEntry *x)
@@ -72,11 +67,10 @@ static void begin_collision(Watch *w, CollisionEntry *x)
                 named.socket = h->socket;
                 named.kind = h->kind;
                 *h = named;
+                judge_again(w, &x->collision);
         }
-        h->kind = judge_named(w, &x->collision);
         if (!kind_is_collision(h->kind)) {
-                collision_set_remove(w->set, x);
-                collision_entry_free(x);
+                watch_end_collision(w, x); /* not announced: nobody hears of it */
                 return;
         }
         if (h->since_usec == 0)
@@ -85,6 +79,25 @@ static void begin_collision(Watch *w, CollisionEntry *x)
         x->announced = true;
         if (w->ops.begin)
                 w->ops.begin(&x->collision, w->userdata);
+}
+
+int watch_take_answer(Watch *w, const Collision *c, const InspectAnswer *a, bool told)
+{
+        CollisionEntry *x = (CollisionEntry *) c;
+        Kind before = c->holder.kind;
+        int r;
+
+        r = identify_take_answer(w->identify, a, &x->collision.holder);
+        if (r < 0)
+                return r;
+        judge_again(w, &x->collision);
+        if (kind_is_collision(c->holder.kind)) {
+                x->changed = x->changed || (told && c->holder.kind != before);
+                return 0;
+        }
+        x->announced = told;
+        watch_end_collision(w, x);
+        return 1;
 }
 
 /* Would the pass have seen it, if it were still there? A bound or listening TCP socket may be

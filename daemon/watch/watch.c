@@ -327,13 +327,6 @@ int watch_apply(Watch *w, const Config *c)
         return watch_sweep(w) == -ENOMEM ? -ENOMEM : 0;
 }
 
-int watch_take_answer(Watch *w, const Collision *c, const InspectAnswer *a)
-{
-        CollisionEntry *x = (CollisionEntry *) c;
-
-        return identify_take_answer(a, &x->collision.holder);
-}
-
 const Collision *watch_next(const Watch *w, const Endpoint *e, const Collision *previous)
 {
         const CollisionEntry *x =

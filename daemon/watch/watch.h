@@ -91,8 +91,9 @@ Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, u
  * -errno. */
 int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port);
 
-/* Puts what portreserved-inspect told into the collision's holder. */
-int watch_take_answer(Watch *w, const Collision *c, const InspectAnswer *a);
+/* Puts what portreserved-inspect told into the collision's holder. 1: by that it is none, and has
+ * ended, with ops->end where it was told; 0. Not from within ops. */
+int watch_take_answer(Watch *w, const Collision *c, const InspectAnswer *a, bool told);
 
 /* The collisions of an endpoint's port (first..last for a run); NULL-terminated iteration: start
  * with previous NULL. */

@@ -99,6 +99,22 @@ static bool is_there(const Socket *s)
                !searched;
 }
 
+/* For identify_observe(). cgroup: of the process, NULL: not known. */
+static void learn(Identify *i, const Socket *s, const char *cgroup, uid_t uid, bool no_process)
+{
+        Known k = { .cookie = s->cookie, .uid = uid, .no_process = no_process };
+
+        /* Outside of our cgroup namespace the path begins with "/..". */
+        if (cgroup && strncmp(cgroup, "/..", 3) != 0)
+                (void) cgroup_map_id(i->map, cgroup, &k.cgroup);
+        for (size_t n = 0; n < MIN_OF(i->n_known, KNOWN); n++)
+                if (i->known[n].cookie == s->cookie) {
+                        i->known[n] = k;
+                        return;
+                }
+        i->known[i->n_known++ % KNOWN] = k;
+}
+
 static int name_process(Identify *i, const char *cgroup, const Socket *s, Holder *h)
 {
         _cleanup_(process_facts_done) ProcessFacts facts = {};
@@ -110,12 +126,15 @@ static int name_process(Identify *i, const char *cgroup, const Socket *s, Holder
         if (r == -ENOENT)
                 /* Not where it has been closed while all were searched. */
                 h->no_process = is_there(s);
+        if (h->no_process)
+                learn(i, s, NULL, UID_INVALID, true);
         if (r < 0) /* Not to be known here: that is what "missing" says. */
                 return 0;
         h->pid = facts.pid;
         h->exe = TAKE_PTR(facts.exe);
         h->command = TAKE_PTR(facts.command);
         h->started_usec = facts.started_usec;
+        learn(i, s, facts.cgroup, facts.uid, false);
 
         /* The cgroup that it was made in has gone: where who has it is now. */
         return h->cgroup || !facts.cgroup ? 0 : name_path(facts.cgroup, h);
@@ -204,8 +223,9 @@ static int take_cgroup(const char *path, Holder *h)
         return r < 0 ? r : name_user(h);
 }
 
-int identify_take_answer(const InspectAnswer *a, Holder *h)
+int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h)
 {
+        _cleanup_(freep) char *cgroup = NULL;
         int r;
 
         r = take_cgroup(a->cgroup, h);
@@ -213,6 +233,8 @@ int identify_take_answer(const InspectAnswer *a, Holder *h)
                 return r;
         if (a->outcome == INSPECT_NOBODY)
                 h->no_process = is_there(&h->socket);
+        if (h->no_process)
+                learn(i, &h->socket, NULL, UID_INVALID, true);
         if (a->outcome != INSPECT_FOUND)
                 return 0;
         if (replace_text(&h->exe, a->exe) < 0 || replace_text(&h->command, a->command) < 0)
@@ -220,5 +242,9 @@ int identify_take_answer(const InspectAnswer *a, Holder *h)
         h->pid = a->pid;
         h->started_usec = a->started_usec;
         h->socket.reuse = a->reuse;
+        /* The answer's is the one that the socket was made in. Everybody may read where a process is. */
+        if (cgroup_of_pid(a->pid, &cgroup) == -ENOMEM)
+                return -ENOMEM;
+        learn(i, &h->socket, cgroup, a->uid, false);
         return 0;
 }

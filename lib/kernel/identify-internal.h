@@ -6,8 +6,8 @@
 #include "kernel/identify.h"
 #include "kernel/owner.h"
 
-#define MEMOS   1024u
-#define ADOPTED 64u
+#define MEMOS 1024u
+#define KNOWN 64u
 
 typedef enum Relation {
         RELATION_UNKNOWN,
@@ -25,19 +25,22 @@ typedef struct Memo {
         Relation relation;
 } Memo;
 
-/* A socket of which its process has told more than its cgroup. Cookies are never used twice. */
-typedef struct Adopted {
+/* What was found of who has a socket, beside what the kernel says of the socket itself. Cookies are
+ * never used twice. */
+typedef struct Known {
         uint64_t cookie;
-        char reservation[RESERVATION_NAME_MAX + 1];
-} Adopted;
+        uint64_t cgroup; /* of the process, as it was then; 0: not known */
+        uid_t uid;
+        bool no_process;
+} Known;
 
 struct Identify {
         CgroupMap *map;
         Owner **owners; /* by reservation name */
         size_t n_owners, n_owners_allocated;
         Memo memos[MEMOS];
-        Adopted adopted[ADOPTED]; /* the oldest makes room */
-        size_t n_adopted;
+        Known known[KNOWN]; /* the oldest makes room */
+        size_t n_known;
         uint64_t budget_usec, window_usec; /* for searches; the latter 0: in all */
         uint64_t window, searched_usec;    /* which one this is, and what it has cost so far */
 };

@@ -19,7 +19,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/grow.h"
-#include "kernel/process.h"
 #include "kernel/runtime.h"
 #include "kernel/unit-sockets.h"
 #include "model/unit-name.h"
@@ -282,13 +281,20 @@ static Relation relation_to_owner(Identify *i, const Reservation *r, uint64_t cg
         return k >= 0 ? get_relation(i, owner, cgroup) : RELATION_UNKNOWN;
 }
 
-static bool is_adopted(const Identify *i, const Reservation *r, const Socket *s)
+static const Known *find_known(const Identify *i, const Socket *s)
 {
-        for (size_t k = 0; s->cookie != 0 && k < MIN_OF(i->n_adopted, ADOPTED); k++)
-                if (i->adopted[k].cookie == s->cookie &&
-                    strcmp(i->adopted[k].reservation, r->name) == 0)
-                        return true;
-        return false;
+        for (size_t k = 0; s->cookie != 0 && k < MIN_OF(i->n_known, KNOWN); k++)
+                if (i->known[k].cookie == s->cookie)
+                        return i->known + k;
+        return NULL;
+}
+
+/* Does the process that has it run in the owner's unit, or as the owner? It was moved there, or got the
+ * socket from elsewhere, or has changed its uid. */
+static bool is_owners_process(Identify *i, const Reservation *r, const Known *k)
+{
+        return (r->uid != UID_INVALID && k->uid == r->uid) ||
+               relation_to_owner(i, r, k->cgroup) == RELATION_OWNER;
 }
 
 void identify_observe(Identify *i, const Reservation *r, Observation *o)
@@ -296,6 +302,7 @@ void identify_observe(Identify *i, const Reservation *r, Observation *o)
         const Socket *s = &o->socket;
         bool uid_known = r->uid != UID_INVALID && socket_uid_known(s);
         Relation relation = relation_to_owner(i, r, s->cgroup);
+        const Known *known = find_known(i, s);
 
         /* The owner runs with a listener that PID 1 has let go, since it changed. Its cgroup went with
          * it. */
@@ -308,45 +315,15 @@ void identify_observe(Identify *i, const Reservation *r, Observation *o)
                             (s->protocol == IPPROTO_UDP && s->state == SOCKET_CLOSE));
 
         if (relation == RELATION_OWNER || relation == RELATION_GENERATED ||
-            (uid_known && s->uid == r->uid) || is_adopted(i, r, s))
+            (uid_known && s->uid == r->uid) || (known && is_owners_process(i, r, known)))
                 o->owner = TRI_YES;
         else if (r->unit)
                 o->owner = relation == RELATION_NONE ? TRI_NO : TRI_UNKNOWN;
         else
                 o->owner = uid_known ? TRI_NO : TRI_UNKNOWN;
+        o->no_process = known && known->no_process;
         o->cgroup_gone = relation == RELATION_UNKNOWN && is_gone(i, s->cgroup);
         /* A listener that we had passed to the owner. We make no connections. */
         if (relation == RELATION_OURS)
                 o->listener_legitimate = true;
-}
-
-/* Does the process run in the owner's unit, or as the owner? */
-static bool is_owners_process(Identify *i, const Reservation *r, pid_t pid)
-{
-        _cleanup_(freep) char *cgroup = NULL;
-        char path[64];
-        struct stat st;
-        uint64_t id;
-
-        (void) snprintf(path, sizeof(path), "/proc/%d", (int) pid);
-        if (r->uid != UID_INVALID && stat(path, &st) >= 0 && st.st_uid == r->uid)
-                return true;
-        /* Outside of our cgroup namespace the path begins with "/..". */
-        if (cgroup_of_pid(pid, &cgroup) < 0 || strncmp(cgroup, "/..", 3) == 0 ||
-            cgroup_map_id(i->map, cgroup, &id) < 0)
-                return false;
-        return relation_to_owner(i, r, id) == RELATION_OWNER;
-}
-
-void identify_process(Identify *i, const Reservation *r, const Socket *s, pid_t pid)
-{
-        Adopted *a = i->adopted + i->n_adopted % ADOPTED;
-
-        /* That the pid is still the same process is asked last. */
-        if (s->cookie == 0 || is_adopted(i, r, s) || !is_owners_process(i, r, pid) ||
-            process_has_inode(pid, s->inode) != 1)
-                return;
-        a->cookie = s->cookie;
-        (void) snprintf(a->reservation, sizeof(a->reservation), "%s", r->name);
-        i->n_adopted++;
 }

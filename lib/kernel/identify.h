@@ -30,19 +30,16 @@ int identify_remove_cgroup(Identify *i, const char *reservation, uint64_t cgroup
 /* Forgets cached aliases: after a reload. */
 void identify_reset(Identify *i);
 
-/* Fills owner, pid1_listener and cgroup_gone of o (socket is set; ours is the caller's to know, as is
- * listener_legitimate; that is set here as well for what portreserved's own listener accepted).
- * Cgroup "/", none, deleted or no cgroup v2: owner is TRI_UNKNOWN, unless User= tells. */
+/* Fills owner, pid1_listener, cgroup_gone and no_process of o (socket is set; ours is the caller's to
+ * know, as is listener_legitimate; that is set here as well for what portreserved's own listener
+ * accepted). Cgroup "/", none, deleted or no cgroup v2: owner is TRI_UNKNOWN, unless User= tells, or
+ * the process that has it: what the two below have found of that is remembered, so that who has named
+ * a socket observes it again. */
 void identify_observe(Identify *i, const Reservation *r, Observation *o);
-
-/* This process has the socket open. Where it is the owner's, by its own cgroup or uid, so is the
- * socket from now on, wherever it was made: the process was moved to its unit, or got the socket from
- * elsewhere, or has changed its uid. */
-void identify_process(Identify *i, const Reservation *r, const Socket *s, pid_t pid);
 
 /* Names the holder: unit, cgroup, user, pid, exe … as far as this process may know. Missing ones stay
  * NULL. since is now. */
 int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret);
 
 /* Puts the answer of portreserved-inspect into the holder that identify_holder() filled. */
-int identify_take_answer(const InspectAnswer *a, Holder *h);
+int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h);
