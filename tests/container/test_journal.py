@@ -47,15 +47,14 @@ def assert_told(m, text, entry, who, kind, how, remedy):
     assert entry["PORTRESERVED_CULPRIT_CGROUP"] == f"/system.slice/{who}.service"
     assert entry["PORTRESERVED_CULPRIT_CERTAIN"] == "yes" and entry["PORTRESERVED_REMEDY"] == remedy
     assert entry["PORTRESERVED_CULPRIT_USER"] == "nobody"
-    assert re.search(rf"seen there since {SECONDS}", entry["MESSAGE"])
     # Once in the line itself, once below it.
     for part in (entry["MESSAGE"], explanation(text)):
         for words in (str(PORT), "web", f"{who}.service", how, remedy, f"portreservectl why {PORT}/tcp", f"127.0.0.1:{PORT}"):
             assert words in part, f"{words} is missing:\n{part}"
-    if "PORTRESERVED_CULPRIT_PID" in entry:
-        assert entry["PORTRESERVED_CULPRIT_PID"] == str(pid)
-        assert "python3" in entry["PORTRESERVED_CULPRIT_EXE"] and f"pid {pid}" in entry["MESSAGE"]
-        assert "/opt/inside/" in entry["PORTRESERVED_CULPRIT_COMMAND"]
+    assert entry["PORTRESERVED_CULPRIT_PID"] == str(pid) and f"(pid {pid}, {entry['PORTRESERVED_CULPRIT_EXE']})" in entry["MESSAGE"]
+    assert "/usr/bin/python3" in entry["PORTRESERVED_CULPRIT_EXE"] and "/opt/inside/" in entry["PORTRESERVED_CULPRIT_COMMAND"]
+    assert re.search(rf"user nobody; command: .*/opt/inside/.*; running since {SECONDS}; seen there since {SECONDS}\. ", entry["MESSAGE"])
+    assert entry["PORTRESERVED_CULPRIT_STARTED"] < entry["PORTRESERVED_SINCE"]
     assert "PORTRESERVED_" not in text  # the name of a field that the entry lacks
     assert commands(text)[0] == remedy
 

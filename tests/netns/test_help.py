@@ -82,3 +82,13 @@ def test_reload_answers_as_its_page_says(daemon, ctl):
     daemon("[a]\nPorts=48121/tcp\n")
     shape = page("portreservectl").split("*reload*:")[1].split("```")[1]
     assert list(ctl.json("reload")) == re.findall(r'"(\w+)"', shape)
+
+
+def test_fields_of_the_journal():
+    """Each field that the daemon writes is on the page, and no other."""
+    written = set(re.findall(r'"(PORTRESERVED_[A-Z_]+)[="]', (SOURCE / "daemon/alert/fields.c").read_text()))
+    told = page("portreserved").split("# MESSAGES")[1].split("# FILES")[0]
+    assert set(re.findall(r"PORTRESERVED_[A-Z_]+", told)) == written
+    events = set(re.findall(r'^ +\[EVENT_\w+\] = \{ "([a-z-]+)"', (SOURCE / "daemon/alert/event.c").read_text(), re.M))
+    described = told.split("*PORTRESERVED_EVENT=*")[1].split("*PORTRESERVED_NAME=*")[0]
+    assert set(re.findall(r"\*([a-z-]+)\*", described)) - {"--debug"} == events - {"lease"}
