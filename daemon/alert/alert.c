@@ -3,41 +3,24 @@
 #include "daemon/alert/alert.h"
 
 #include <errno.h>
-#include <search.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
 
 #include "base/clock.h"
 #include "daemon/alert/fields.h"
+#include "daemon/alert/limit.h"
 #include "daemon/alert/log.h"
 
 #define RING_MAX 256u
-
-/* When the last line about a reservation and kind was written, and how many were not since. */
-typedef struct Limit {
-        char name[RESERVATION_NAME_MAX + 1];
-        EventKind kind;
-        uint64_t last_usec;
-        unsigned suppressed;
-} Limit;
 
 struct Alert {
         const AlertOps *ops;
         void *userdata;
         uint64_t interval_usec;
-        void *limits; /* tsearch(3) tree of Limit: as many as there are reservations and kinds */
+        Limits *limits;
         json_t *ring;
         uint64_t seq;
 };
-
-static int limit_compare(const void *a, const void *b)
-{
-        const Limit *x = a, *y = b;
-
-        if (x->kind != y->kind)
-                return x->kind < y->kind ? -1 : 1;
-        return strcmp(x->name, y->name);
-}
 
 int alert_new(uint64_t interval_usec, const AlertOps *ops, void *userdata, Alert **ret)
 {
@@ -50,7 +33,7 @@ int alert_new(uint64_t interval_usec, const AlertOps *ops, void *userdata, Alert
         a->userdata = userdata;
         a->interval_usec = interval_usec;
         a->ring = json_array();
-        if (!a->ring)
+        if (!a->ring || limits_new(&a->limits) < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(a);
         return 0;
@@ -60,7 +43,7 @@ Alert *alert_free(Alert *a)
 {
         if (!a)
                 return NULL;
-        tdestroy(a->limits, free);
+        limits_free(a->limits);
         json_decref(a->ring);
         free(a);
         return NULL;
@@ -71,47 +54,14 @@ void alert_set_interval(Alert *a, uint64_t interval_usec)
         a->interval_usec = interval_usec;
 }
 
-/* May a line be written now? *ret_suppressed: how many were not since the last one. */
-static bool limit_pass(Alert *a, const Event *e, unsigned *ret_suppressed)
-{
-        uint64_t now = now_usec(CLOCK_MONOTONIC);
-        Limit key = { .kind = e->kind }, *l;
-        void *node;
-
-        if (e->reservation)
-                (void) snprintf(key.name, sizeof(key.name), "%s", e->reservation->name);
-
-        node = tfind(&key, &a->limits, limit_compare);
-        if (!node) {
-                l = malloc(sizeof(*l));
-                if (!l)
-                        return true;
-                *l = key;
-                l->last_usec = now;
-                if (!tsearch(l, &a->limits, limit_compare))
-                        free(l);
-                *ret_suppressed = 0;
-                return true;
-        }
-
-        l = *(Limit **) node;
-        if (now - l->last_usec < a->interval_usec) {
-                l->suppressed++;
-                return false;
-        }
-        *ret_suppressed = l->suppressed;
-        l->last_usec = now;
-        l->suppressed = 0;
-        return true;
-}
-
 static void alert_log(Alert *a, const Event *e)
 {
         _cleanup_(freep) char *message = NULL;
         unsigned suppressed = 0;
 
         if (!log_wants(event_kind_priority(e->kind)) ||
-            (e->kind != EVENT_EVICTED && !limit_pass(a, e, &suppressed)))
+            (e->kind != EVENT_EVICTED &&
+             !limits_pass(a->limits, e, now_usec(CLOCK_MONOTONIC), a->interval_usec, &suppressed)))
                 return;
         message = event_message(e);
         if (!message)

@@ -3,7 +3,7 @@
 
 /* The alert layer: tells people and programs. Each event goes to the journal (or standard error)
  * with its MESSAGE_ID and fields, into a ring of the last 256 for RUNTIME/state.json and
- * `portreservectl watch`, and to ops->event. Rate-limited per reservation and kind; what was
+ * `portreservectl watch`, and to ops->event. Rate-limited (limit.h); what was
  * suppressed is counted and said with the next one. `evicted` has a limit of its own (daemon/evict)
  * and none here: each is said. */
 
