@@ -135,7 +135,7 @@ static void tell(Question *q, const InspectAnswer *a)
 /* It is over: with an answer or an error. Whoever is told may ask and forget others. */
 static void conclude(Question *q, int error, const InspectAnswer *a)
 {
-        _cleanup_(question_freep) Question *over = q;
+        _cleanup_(question_freep) _unused_ Question *over = q;
         Inspect *i = q->inspect;
 
         remove_question(i, q);
