@@ -18,7 +18,7 @@ static const uint16_t beginnings[] = { 10240, 1024 };
 /* Takes command over; NULL: there is none. */
 static int _printf_(3, 4) add(json_t *advice, char *command, const char *format, ...)
 {
-        _cleanup_(freep) char *free_command = command, *message = NULL;
+        _cleanup_(freep) _unused_ char *free_command = command, *message = NULL;
         va_list ap;
         int r;
 
