@@ -3,7 +3,6 @@
 #include "kernel/netlink.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -76,4 +75,10 @@ ssize_t netlink_receive(int fd, void *buf, size_t size)
                         return -EMSGSIZE;
                 return n;
         }
+}
+
+bool netlink_message_ok(const struct nlmsghdr *h, int rest)
+{
+        return rest >= (int) sizeof(*h) && h->nlmsg_len >= sizeof(*h) &&
+               h->nlmsg_len <= (uint32_t) rest;
 }

@@ -39,7 +39,7 @@ int sock_diag_events_read(int fd, SockDiagRow row, void *userdata)
                         return 0;
                 if (n < 0)
                         return n == -EMSGSIZE ? -ENOBUFS : (int) n;
-                for (; mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
+                for (; netlink_message_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
                         Socket s;
                         int r;
 

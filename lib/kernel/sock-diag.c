@@ -170,7 +170,7 @@ static int dump_receive(SockDiag *d, Dump *dump)
                                 d->stats.overruns++;
                         return n == -EAGAIN ? -ETIMEDOUT : (int) n;
                 }
-                for (; mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
+                for (; netlink_message_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
                         r = dump_message(d, dump, h);
                         if (r < 0)
                                 return r;
@@ -311,7 +311,7 @@ static int receive_acknowledgement(SockDiag *d)
 
                 if (n < 0)
                         return n == -EAGAIN ? -ETIMEDOUT : (int) n;
-                for (; mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest))
+                for (; netlink_message_ok(h, rest); h = mnl_nlmsg_next(h, &rest))
                         if (!is_foreign(d, h) && h->nlmsg_type == NLMSG_ERROR)
                                 return error_of(h);
         }

@@ -61,7 +61,7 @@ static void make_sockets(void)
 
                 fds[i] = socket_for(address, type);
                 do
-                        port = 1 + (unsigned) rand() % 65535;
+                        port = 8 + (unsigned) rand() % 65528;
                 while (try_bind(fds[i], address, port) < 0);
                 if (type == SOCK_DGRAM)
                         portset_add(&made.udp, (uint16_t) port);
@@ -251,6 +251,45 @@ static void test_forged_event(void **state)
         }
 }
 
+/* A forged row in the queue before the question: of the right sequence number and port id, and from a
+ * process. */
+static void test_forged_row(void **state)
+{
+        struct {
+                struct nlmsghdr h;
+                struct inet_diag_msg m;
+        } forged = {
+                .h = { .nlmsg_len = sizeof(forged), .nlmsg_flags = NLM_F_MULTI, .nlmsg_seq = 1 },
+                .m = { .idiag_family = AF_INET,
+                       .idiag_state = SOCKET_LISTEN,
+                       .id.idiag_sport = htons(7) },
+        };
+        struct sockaddr_nl to = { .nl_family = AF_NETLINK };
+        _cleanup_(sock_diag_freep) SockDiag *d = NULL;
+        _cleanup_(closep) int forger = -1;
+        Seen seen = {};
+        int fd;
+
+        assert_int_equal(netlink_open(0, 0, 0, &fd, &to.nl_pid), 0);
+        assert_int_equal(netlink_open(0, 0, 0, &forger, NULL), 0);
+        forged.h.nlmsg_pid = to.nl_pid;
+        for (unsigned i = 0; i < 3; i++) {
+                static const uint16_t types[] = { SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
+                                                  NLMSG_DONE };
+
+                forged.h.nlmsg_type = types[i];
+                assert_int_equal(sendto(forger, &forged, sizeof(forged), 0, (struct sockaddr *) &to,
+                                        sizeof(to)),
+                                 sizeof(forged));
+        }
+        assert_int_equal(sock_diag_new_consume_fd(fd, to.nl_pid, &d), 0);
+        assert_false(portset_has(&made.listening, 7));
+        assert_int_equal(sock_diag_dump(d, IPPROTO_TCP, SOCK_DIAG_STATE(SOCKET_LISTEN), NULL,
+                                        on_seen, &seen),
+                         0);
+        assert_true(portset_equal(&seen.listening, &made.listening));
+}
+
 typedef struct Awaited {
         uint64_t cookie;
         unsigned n;
@@ -335,8 +374,8 @@ int main(void)
                 cmocka_unit_test(test_everything_is_seen), cmocka_unit_test(test_random_filters),
                 cmocka_unit_test(test_extreme_filters),    cmocka_unit_test(test_stopped_dump),
                 cmocka_unit_test(test_no_handler),         cmocka_unit_test(test_statistics),
-                cmocka_unit_test(test_forged_event),       cmocka_unit_test(test_lost_events),
-                cmocka_unit_test(test_events_buffer),
+                cmocka_unit_test(test_forged_event),       cmocka_unit_test(test_forged_row),
+                cmocka_unit_test(test_lost_events),        cmocka_unit_test(test_events_buffer),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

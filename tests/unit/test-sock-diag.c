@@ -216,6 +216,14 @@ static void test_not_ours(void **state)
         say(f, &m, m.h.nlmsg_len);
         m = row(f, 80);
         say(f, &m, m.h.nlmsg_len - 4); /* the header says more than there is */
+        /* More than an int holds. */
+        m = row(f, 80);
+        m.h.nlmsg_len = UINT32_MAX;
+        say(f, &m, sizeof(m));
+        m.h.nlmsg_len = 1u << 31;
+        say(f, &m, sizeof(m));
+        m.h.nlmsg_len = 0;
+        say(f, &m, sizeof(m));
         m = row(f, 80);
         m.row.idiag_state = 200;
         say(f, &m, m.h.nlmsg_len);
@@ -224,7 +232,7 @@ static void test_not_ours(void **state)
         assert_int_equal(dump(f, IPPROTO_TCP), 0);
         assert_int_equal(f->n_rows, 1);
         assert_int_equal(f->last_port, 81);
-        assert_int_equal(sock_diag_stats(f->diag)->malformed, 3);
+        assert_int_equal(sock_diag_stats(f->diag)->malformed, 6);
         assert_int_equal(sock_diag_stats(f->diag)->interrupted, 0);
 }
 
