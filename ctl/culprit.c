@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "ctl/output.h"
 #include "ctl/state.h"
 #include "model/holder.h"
@@ -107,15 +108,94 @@ char *culprit_name(const json_t *holder)
         return text_of(holder, false);
 }
 
+/* Of a command line: enough to know it by. */
+#define COMMAND_SHOWN 100
+
+static void put_detail(FILE *f, const char *before, const char *text)
+{
+        fprintf(f, "%s%s%s", ftell(f) > 0 ? "; " : "", before, text);
+}
+
+/* To the second, and RFC 3339. */
+static void put_time(FILE *f, const json_t *holder, const char *key, const char *before)
+{
+        char text[sizeof("2026-01-31T09:15:02Z")];
+
+        if (!known(holder, key))
+                return;
+        (void) snprintf(text, sizeof(text), "%.19sZ", get_text(holder, key));
+        put_detail(f, before, text);
+}
+
+char *culprit_details(const json_t *holder)
+{
+        const json_t *reuse = json_object_get(holder, "reuse");
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+        if (known(holder, "user") && known(holder, "pid"))
+                put_detail(f, "user ", get_text(holder, "user"));
+        if (known(holder, "command")) {
+                const char *command = get_text(holder, "command");
+                _cleanup_(freep) char *shown = printable_cut(command, COMMAND_SHOWN);
+
+                put_detail(f, "command: ", shown ?: "");
+                if (shown && strlen(shown) < strlen(command))
+                        fputs("…", f);
+        }
+        put_time(f, holder, "started", "running since ");
+        put_time(f, holder, "since", "seen there since ");
+        if (json_is_boolean(reuse))
+                put_detail(f, json_is_true(reuse) ? "with" : "without", " SO_REUSEADDR");
+        if (known(holder, "expires_sec")) {
+                put_detail(f, "goes within ", "");
+                fprintf(f, "%lld s", (long long) get_number(holder, "expires_sec"));
+        }
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+/* The command that stops it, and nothing else with it. NULL: that cannot be told, or no memory. What
+ * has its name from a guess is not to be stopped; of a container its engine should be asked, whichever
+ * that is. */
+static char *stop_command(const json_t *holder)
+{
+        const char *unit = get_text(holder, "unit"), *inner = text_or_null(holder, "user_unit");
+        bool contained = known(holder, "container");
+        char *text = NULL;
+        int r = 0;
+
+        if (!json_is_true(json_object_get(holder, "certain")))
+                return NULL;
+        if (!contained && inner && known(holder, "user") && unit_name_is_stoppable(inner))
+                r = asprintf(&text, "systemctl --user --machine='%s@.host' stop '%s'",
+                             get_text(holder, "user"), inner);
+        else if (!contained && !inner && unit_name_is_stoppable(unit))
+                /* Names may have a backslash. */
+                r = strchr(unit, '\\') ? asprintf(&text, "systemctl stop '%s'", unit)
+                                       : asprintf(&text, "systemctl stop %s", unit);
+        else if (known(holder, "pid"))
+                r = asprintf(&text, "kill %lld", (long long) get_number(holder, "pid"));
+        return r < 0 ? NULL : text;
+}
+
 /* The program itself has to go: for sockets that keep their port until they are closed. */
 static int remedy_stop(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
 {
-        const char *unit = get_text(holder, "unit");
+        _cleanup_(freep) char *command = stop_command(holder);
 
-        if (unit_name_is_stoppable(unit))
-                return json_append_text(array, "systemctl stop %s", unit);
-        if (known(holder, "pid"))
-                return json_append_text(array, "kill %lld", (long long) get_number(holder, "pid"));
+        if (command)
+                return json_append_text(array, "%s", command);
+        /* A tunnel's: VXLAN, Geneve, WireGuard. */
+        if (json_is_true(json_object_get(holder, "no_process")) && strcmp(protocol, "udp") == 0)
+                return json_append_text(array, "ip -details link show");
         return json_append_text(array, "ss --all --processes --numeric --%s 'sport = :%u'",
                                 protocol, port);
 }
@@ -130,7 +210,10 @@ static int remedy_kill(const json_t *holder, const char *protocol, const char *s
 int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
 {
         const char *unit = get_text(holder, "unit");
-        bool connected = known(holder, "remote");
+        bool connected = known(holder, "remote"),
+             stoppable = unit_name_is_stoppable(unit) && !strchr(unit, '\\') &&
+                         json_is_true(json_object_get(holder, "certain")) &&
+                         !known(holder, "container");
         int r;
 
         switch (kind_from_string(get_text(holder, "kind"))) {
@@ -140,16 +223,14 @@ int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, js
                 if (!connected)
                         return remedy_stop(holder, protocol, port, array);
                 r = remedy_kill(holder, protocol, "", array);
-                if (r >= 0 && unit_name_is_stoppable(unit))
+                if (r >= 0 && stoppable)
                         r = json_append_text(array, "systemctl restart %s", unit);
                 return r;
         case KIND_SQUATTER:
         case KIND_UNKNOWN:
                 return remedy_stop(holder, protocol, port, array);
         case KIND_OWNER:
-                return unit_name_is_stoppable(unit)
-                               ? json_append_text(array, "systemctl restart %s", unit)
-                               : 0;
+                return stoppable ? json_append_text(array, "systemctl restart %s", unit) : 0;
         default:
                 return 0;
         }

@@ -13,6 +13,9 @@ char *culprit_text(const json_t *holder);
 /* The same without the socket: "nginx.service (pid 12, /usr/sbin/nginx)". */
 char *culprit_name(const json_t *holder);
 
+/* What else is known of it: "user alice; command: …; running since …". "" where nothing is. */
+char *culprit_details(const json_t *holder);
+
 /* Appends the commands that take the port from this holder to an array of strings, at most two;
  * none for those that are meant to have it. -ENOMEM. */
 int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, json_t *array);

@@ -16,6 +16,9 @@
 #include "ctl/state.h"
 #include "model/json.h"
 
+/* Who wants to read them all asks for JSON. */
+#define SHOWN_MAX 16u
+
 static json_t *why_object(const Findings *f, const char *reason, json_t *remedy)
 {
         const Prediction *p = &f->prediction;
@@ -72,7 +75,7 @@ static void say_reserved(const Ctl *c, const Findings *f)
         if (!by)
                 say_line(c, "Kernel's list", "no");
         else if (f->reserved_source)
-                say_line(c, "Kernel's list", "yes, by %s; also in %s", by, f->reserved_source);
+                say_line(c, "Kernel's list", "yes, by %s; %s names it", by, f->reserved_source);
         else
                 say_line(c, "Kernel's list", "yes, by %s", by);
 }
@@ -94,6 +97,22 @@ static void say_would_bind(const Ctl *c, const Prediction *p)
                 say_line(c, "Would bind", "%s%s", probably, words[p->would_bind]);
 }
 
+static void say_sockets(const Ctl *c, const Findings *f)
+{
+        size_t n = json_array_size(f->holders), shown = MIN_OF(n, SHOWN_MAX);
+
+        for (size_t i = 0; i < shown; i++) {
+                const json_t *v = json_array_get(f->holders, i);
+                _cleanup_(freep) char *who = culprit_text(v), *details = culprit_details(v);
+
+                say_line(c, i == 0 ? "Sockets" : "", "%s: %s", get_text(v, "kind"), who ?: "-");
+                if (details && *details)
+                        say_line(c, "", "    %s", details);
+        }
+        if (n + f->look.dropped > shown)
+                say_line(c, "", "and %zu more", n + f->look.dropped - shown);
+}
+
 static void say_why(const Ctl *c, const Findings *f, const char *reason, const json_t *remedy)
 {
         const char *protocol = protocol_to_string(f->place.protocol);
@@ -113,13 +132,7 @@ static void say_why(const Ctl *c, const Findings *f, const char *reason, const j
         say_reserved(c, f);
         say_would_bind(c, &f->prediction);
 
-        json_array_foreach(f->holders, i, v) {
-                _cleanup_(freep) char *who = culprit_text(v);
-
-                say_line(c, i == 0 ? "Sockets" : "", "%s: %s", get_text(v, "kind"), who ?: "-");
-        }
-        if (f->look.dropped > 0)
-                say_line(c, "", "and %zu more", f->look.dropped);
+        say_sockets(c, f);
         json_array_foreach(f->not_seen, i, v)
                 say_line(c, i == 0 ? "Not seen" : "", "%s", json_string_value(v));
         json_array_foreach(remedy, i, v)
