@@ -106,8 +106,9 @@ static int on_row_again(const Socket *s, void *userdata)
 static Tristate try_port(uint16_t port, void *userdata)
 {
         EphemeralLook *l = userdata;
+        /* Not 127.0.0.1: towards that there may be remains of connections. */
         struct sockaddr_in place = { .sin_family = AF_INET,
-                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x505200) };
         uint32_t only = (uint32_t) port << 16 | port;
         _cleanup_(closep) int fd = -1;
         uint16_t nobody = 1;
@@ -125,15 +126,6 @@ static Tristate try_port(uint16_t port, void *userdata)
         return errno == EADDRNOTAVAIL ? TRI_NO : TRI_UNKNOWN;
 }
 
-/* Of protocols that this kernel does not list there are none. */
-static int dump(SockDiag *diag, int protocol, uint32_t states, const DiagFilter *filter,
-                SockDiagRow row, EphemeralLook *l)
-{
-        int r = sock_diag_dump(diag, protocol, states, filter, row, l);
-
-        return r == -EPROTONOSUPPORT ? 0 : r;
-}
-
 /* Each row of the range comes once: first those that keep a port from everybody. */
 static int take_tcp(SockDiag *diag, const PortSet *range, EphemeralLook *l)
 {
@@ -147,15 +139,16 @@ static int take_tcp(SockDiag *diag, const PortSet *range, EphemeralLook *l)
         if (r >= 0)
                 r = diag_filter_new(range, true, &automatic);
         if (r >= 0)
-                r = dump(diag, IPPROTO_TCP, SOCK_DIAG_STATE(SOCKET_LISTEN), NULL, on_listening, l);
+                r = sock_diag_dump(diag, IPPROTO_TCP, SOCK_DIAG_STATE(SOCKET_LISTEN), NULL,
+                                   on_listening, l);
         if (r >= 0)
-                r = dump(diag, IPPROTO_TCP, SOCK_DIAG_LISTENERS, any, on_exclusive, l);
+                r = sock_diag_dump(diag, IPPROTO_TCP, SOCK_DIAG_LISTENERS, any, on_exclusive, l);
         if (r >= 0)
-                r = dump(diag, IPPROTO_TCP, connected, explicit, on_exclusive, l);
+                r = sock_diag_dump(diag, IPPROTO_TCP, connected, explicit, on_exclusive, l);
         if (r >= 0)
-                r = dump(diag, IPPROTO_TCP, connected, automatic, on_row, l);
+                r = sock_diag_dump(diag, IPPROTO_TCP, connected, automatic, on_row, l);
         if (r >= 0 && ephemeral_pool_judge(l->pool, try_port, l))
-                r = dump(diag, IPPROTO_TCP, SOCK_DIAG_ALL, any, on_row_again, l);
+                r = sock_diag_dump(diag, IPPROTO_TCP, SOCK_DIAG_ALL, any, on_row_again, l);
         return r;
 }
 
@@ -166,9 +159,10 @@ static int take_udp(SockDiag *diag, const PortSet *range, EphemeralLook *l)
 
         r = diag_filter_new(range, false, &any);
         if (r >= 0)
-                r = dump(diag, IPPROTO_UDP, SOCK_DIAG_STATE(SOCKET_CLOSE), NULL, on_listening, l);
+                r = sock_diag_dump(diag, IPPROTO_UDP, SOCK_DIAG_STATE(SOCKET_CLOSE), NULL,
+                                   on_listening, l);
         if (r >= 0)
-                r = dump(diag, IPPROTO_UDP, SOCK_DIAG_ALL, any, on_row, l);
+                r = sock_diag_dump(diag, IPPROTO_UDP, SOCK_DIAG_ALL, any, on_row, l);
         return r;
 }
 
@@ -210,6 +204,9 @@ Exit ephemeral_look(const Ctl *c, EphemeralLook *ret)
         if (r < 0)
                 return fail(c, EXIT_FAILED, "configuration: %s", strerror(-r));
         r = take_sockets(ret);
+        if (r == -EPROTONOSUPPORT)
+                return fail(c, EXIT_FAILED,
+                            "the kernel does not list its sockets: modprobe tcp_diag udp_diag");
         if (r < 0)
                 return fail(c, EXIT_FAILED, "the kernel's sockets cannot be read: %s",
                             strerror(-r));

@@ -21,7 +21,7 @@ typedef struct EphemeralLook {
 } EphemeralLook;
 
 /* Needs no privileges and keeps no sockets. Where the rows leave open who binds before connecting, it
- * tries a port of theirs: connect() from there to a port of 127.0.0.1 where nobody listens. EXIT_OK,
+ * tries a port of theirs: connect() from there to a loopback address and port where nobody listens. EXIT_OK,
  * or the exit code of a failure that has been said. */
 Exit ephemeral_look(const Ctl *c, EphemeralLook *ret);
 void ephemeral_look_done(EphemeralLook *l);

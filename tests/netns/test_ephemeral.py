@@ -262,6 +262,18 @@ def test_time_wait_advice(ctl, pool):
     assert "sysctl -w net.ipv4.tcp_tw_reuse=1" in [a["command"] for a in ctl.json("ephemeral")["advice"]]
 
 
+def test_remains_of_a_server_that_has_gone(ctl, pool):
+    """What is tried must not meet them."""
+    assert pool.fill(to(1), 100) == 100
+    accepted = [pool.servers[0].accept()[0] for _ in range(100)]
+    for s in (*pool.sockets, *accepted, pool.servers.pop(0)):
+        s.close()
+    del pool.sockets[:]
+    found = wait_until(lambda: (f := ctl.json("ephemeral"))["tcp"]["time_wait"] == 100 and f, "100 in TIME_WAIT")
+    assert destination(found, "127.0.0.1:1")["binds_first"] is False
+    assert pool.more(to(2)) == found["tcp"]["left_connect"] == 100
+
+
 def test_udp(ctl, pool):
     assert pool.fill(to(9), 40, kind=socket.SOCK_DGRAM) == 40
     assert pool.fill(None, 25, source="0.0.0.0", kind=socket.SOCK_DGRAM) == 25
@@ -346,3 +358,9 @@ def test_many_destinations(ctl, pool):
     finally:
         pool.drop()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_settings_that_cannot_be_read(ctl):
+    r = subprocess.run(["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys/net/ipv4 && exec "$@"', "sh", *ctl.command("ephemeral")],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (r.returncode, r.stdout) == (1, "") and "the kernel's settings cannot be read: No such file" in r.stderr
