@@ -172,7 +172,7 @@ static char *stop_command(const json_t *holder)
         char *text = NULL;
         int r = 0;
 
-        if (!json_is_true(json_object_get(holder, "certain")))
+        if (json_is_false(json_object_get(holder, "certain")))
                 return NULL;
         if (!contained && inner && known(holder, "user") && unit_name_is_stoppable(inner))
                 r = asprintf(&text, "systemctl --user --machine='%s@.host' stop '%s'",
@@ -212,7 +212,7 @@ int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, js
         const char *unit = get_text(holder, "unit");
         bool connected = known(holder, "remote"),
              stoppable = unit_name_is_stoppable(unit) && !strchr(unit, '\\') &&
-                         json_is_true(json_object_get(holder, "certain")) &&
+                         !json_is_false(json_object_get(holder, "certain")) &&
                          !known(holder, "container");
         int r;
 

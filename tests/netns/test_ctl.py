@@ -427,6 +427,23 @@ def test_list(ctl, impostor):
     assert ctl("list", "--json=pretty", code=0).stdout.count("\n") > 10
 
 
+@pytest.mark.parametrize("known, command", [
+    ({"unit": "a.service"}, "systemctl stop a.service"),
+    ({"unit": "a\\x2db.service"}, "systemctl stop 'a\\x2db.service'"),
+    ({"unit": "user@7.service", "user_unit": "a.service", "user": "bob"}, "systemctl --user --machine='bob@.host' stop 'a.service'"),
+    ({"unit": "user@7.service", "user_unit": "a.service", "pid": 77}, "kill 77"),  # whose manager is not known
+    ({"unit": "docker-1.scope", "container": "1", "pid": 77}, "kill 77"),  # its engine would start it again, or not
+    ({"unit": "session-1.scope", "pid": 77}, "kill 77"),
+    ({"unit": "a.service", "pid": 77, "certain": False}, "ss --all --processes --numeric --tcp 'sport = :80'"),
+    ({}, "ss --all --processes --numeric --tcp 'sport = :80'"),
+])
+def test_remedy_names_who_is_to_stop(ctl, impostor, known, command):
+    """And never what has its name from a guess, nor more than one service."""
+    squatter = holder(kind="squatter", state="LISTEN", local="0.0.0.0:80", **known)
+    impostor.write(impostor.state(reservation("web", endpoint(80, collision=squatter))))
+    assert f"    to free it: {command}\n" in ctl("status", "web", code=8).stdout
+
+
 def test_show(ctl, impostor):
     web, db = reservation("web", endpoint(80), unit=None, user="www"), reservation("db", stolen())
     impostor.write(impostor.state(web, db))
