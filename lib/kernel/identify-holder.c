@@ -242,8 +242,9 @@ int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h)
         h->pid = a->pid;
         h->started_usec = a->started_usec;
         h->socket.reuse = a->reuse;
-        /* The answer's is the one that the socket was made in. Everybody may read where a process is. */
-        if (cgroup_of_pid(a->pid, &cgroup) == -ENOMEM)
+        /* The answer's is the one that the socket was made in. Everybody may read where a process is;
+         * by now the pid may be another's. */
+        if (process_facts_cgroup(a->pid, a->started_usec, &cgroup) == -ENOMEM)
                 return -ENOMEM;
         learn(i, &h->socket, cgroup, a->uid, false);
         return 0;

@@ -19,6 +19,10 @@
 
 #define PROC_FILE_MAX (64u * 1024u)
 
+/* The wall clock is adjusted, and so what is told of a begin moves a little; no pid comes again as
+ * soon. */
+#define SAME_START_USEC (USEC_PER_SEC / 2)
+
 #define EXECS_MAX    3u
 #define SEARCHES_MAX 3u
 
@@ -241,6 +245,21 @@ int process_facts_find(const char *cgroup_path, uint32_t inode, uint64_t deadlin
         for (unsigned i = 0; r == -ESRCH && i < SEARCHES_MAX; i++)
                 r = find_once(cgroup_path, inode, deadline, ret);
         return r;
+}
+
+int process_facts_cgroup(pid_t pid, uint64_t started_usec, char **ret)
+{
+        _cleanup_(closep) int process = process_open(pid);
+        uint64_t started, apart;
+        int r;
+
+        if (process < 0)
+                return process;
+        r = read_started(process, &started);
+        if (r < 0)
+                return r;
+        apart = started > started_usec ? started - started_usec : started_usec - started;
+        return apart > SAME_START_USEC ? -ENOENT : read_cgroup(process, ret);
 }
 
 void process_facts_done(ProcessFacts *f)

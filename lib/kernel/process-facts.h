@@ -24,6 +24,10 @@ int process_facts_find(const char *cgroup_path, uint32_t inode, uint64_t deadlin
                        ProcessFacts *ret);
 void process_facts_done(ProcessFacts *f);
 
+/* The cgroup v2 path of the process that was found under that pid before, if it is still that: it began
+ * then. malloc'ed. -ENOENT: another's pid by now; -EACCES, -ENODATA (no v2). */
+int process_facts_cgroup(pid_t pid, uint64_t started_usec, char **ret);
+
 /* When the process of a text of /proc/PID/stat began, in clock ticks since the boot. -EBADMSG. The
  * parser alone. */
 int process_parse_stat(const char *text, uint64_t *ret);

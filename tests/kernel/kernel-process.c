@@ -325,6 +325,37 @@ static void test_pid_again(void **state)
         close(fd);
 }
 
+static void test_cgroup_of_pid_again(void **state)
+{
+        int fd = listener_on("127.0.0.1", 0);
+        uint32_t inode = inode_of(fd);
+        _cleanup_(freep) char *path = NULL;
+        ProcessFacts facts;
+        pid_t child;
+
+        child = fork_as(PID);
+        if (child == 0)
+                for (;;)
+                        (void) pause();
+        close(fd);
+        assert_int_equal(process_facts_find(NULL, inode, 0, &facts), 0);
+        assert_int_equal(facts.pid, PID);
+        if (facts.cgroup) {
+                assert_int_equal(process_facts_cgroup(facts.pid, facts.started_usec, &path), 0);
+                assert_string_equal(path, facts.cgroup);
+        }
+        /* One that has begun at another time is another. */
+        assert_int_equal(
+                process_facts_cgroup(facts.pid, facts.started_usec - 5 * USEC_PER_SEC, &path),
+                -ENOENT);
+        assert_int_equal(
+                process_facts_cgroup(facts.pid, facts.started_usec + 5 * USEC_PER_SEC, &path),
+                -ENOENT);
+        process_facts_done(&facts);
+        end_child(child);
+        assert_int_equal(process_facts_cgroup(PID, 0, &path), -ENOENT);
+}
+
 /* Programs that live for a moment under one pid; every second one has the socket. */
 static _Noreturn void keep_coming(const Queued *q)
 {
@@ -546,6 +577,7 @@ static int run_all(void)
                 cmocka_unit_test(test_thread),
                 cmocka_unit_test(test_first_thread_ended),
                 cmocka_unit_test(test_pid_again),
+                cmocka_unit_test(test_cgroup_of_pid_again),
                 cmocka_unit_test(test_pids_come_again),
                 cmocka_unit_test(test_exec_between),
                 cmocka_unit_test(test_odd_commands),
