@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from conftest import DEADLINE, KERNEL_LIST, PORT_RANGE, listener, program, wait_until
+from conftest import DEADLINE, KERNEL_LIST, PORT_RANGE, SOURCE, listener, program, wait_until
 
 FIRST, LAST = 20000, 20099
 IP_BIND_ADDRESS_NO_PORT = 24
@@ -94,6 +94,19 @@ def test_nothing_in_use(ctl, pool):
     text = ctl("ephemeral", code=0).stdout
     assert "20000 to 20099, 100 ports" in text and "Nobody runs short" in text and "administrator" in text
     assert ctl("ephemeral", "-q", code=0).stdout == ""
+
+
+def test_json_is_as_the_page_says(ctl, pool):
+    pool.fill(to(1), 90)
+    pool.fill(to(9), 5, kind=socket.SOCK_DGRAM)
+
+    def keys(value):
+        if isinstance(value, list):
+            return set().union(*map(keys, value))
+        return {k for key, v in value.items() for k in {key} | (set() if key == "holder" else keys(v))} if isinstance(value, dict) else set()
+    page = (SOURCE / "docs/portreservectl.1.scd").read_text()
+    shape = page.split("\n*ephemeral*; ")[1].split("```")[1]
+    assert keys(ctl.json("ephemeral")) == set(re.findall(r'"(\w+)"', shape))
 
 
 @pytest.mark.parametrize("n", [1, 37, 50, 51, 99, 100])
