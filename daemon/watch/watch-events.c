@@ -48,9 +48,10 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 
         r = sock_diag_events_read(fd, on_destroyed, w);
         if (r == -ENOBUFS) {
-                /* What went is not known: a look at everything, by the next tick. */
+                /* What went is not known: it may be any. */
                 w->events_lost++;
-                watch_want_sweep(w);
+                portset_unite(&w->tcp_freed, &w->tcp_ports);
+                portset_unite(&w->udp_freed, &w->udp_ports);
                 watch_want_verify(w, 0);
                 watch_tell_trouble(w, TROUBLE_LOST, r);
         } else if (r < 0) {

@@ -31,6 +31,7 @@ struct Watch {
 
         int events_fd;
         sd_event_source *events_source, *tick_source, *verify_source;
+        PortSet tcp_ports, udp_ports; /* of the configuration */
         PortSet tcp_freed, udp_freed; /* while one batch of events is read */
         bool verify_wanted;
 
