@@ -69,6 +69,28 @@ static void say_diagnostics(const Ctl *c, const json_t *state, const char *key, 
         }
 }
 
+/* The last line is there only where something went wrong. */
+static void say_scan(const Ctl *c, const json_t *scan)
+{
+        json_int_t interrupted = get_number(scan, "interrupted");
+        json_int_t overruns = get_number(scan, "overruns");
+        json_int_t malformed = get_number(scan, "malformed");
+
+        say(c,
+            "%12s: %lld looks, the last took %.2f ms; %lld sweeps, the last took %.1f ms, one each "
+            "%.1f s",
+            "Scan", (long long) get_number(scan, "looks"),
+            (double) get_number(scan, "last_look_usec") / 1e3,
+            (long long) get_number(scan, "sweeps"),
+            (double) get_number(scan, "last_sweep_usec") / 1e3,
+            (double) get_number(scan, "sweep_interval_usec") / 1e6);
+        if (interrupted > 0 || overruns > 0 || malformed > 0)
+                say(c,
+                    "%12s  looked again: messages lost (ENOBUFS) %lld, dumps interrupted %lld, "
+                    "messages not understood %lld",
+                    "", (long long) overruns, (long long) interrupted, (long long) malformed);
+}
+
 static void say_daemon(const Ctl *c, const json_t *state)
 {
         const json_t *evictions = json_object_get(state, "evictions");
@@ -88,6 +110,7 @@ static void say_daemon(const Ctl *c, const json_t *state)
                     (long long) get_number(evictions, "evicted"),
                     PLURAL(get_number(evictions, "evicted")),
                     (long long) get_number(evictions, "waiting"));
+        say_scan(c, json_object_get(state, "scan"));
         json_array_foreach(get_array(state, "degraded"), i, word)
                 say(c, "%12s: %s", i == 0 ? "Degraded" : "", json_string_value(word) ?: "-");
         say_diagnostics(c, state, "errors", "Mistakes");

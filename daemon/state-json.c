@@ -241,10 +241,12 @@ static json_t *scan_to_json(const Manager *m)
         SockDiagStats none = {};
         const SockDiagStats *d = w->diag ?: &none;
 
-        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "interval_usec",
-                         (json_int_t) m->config->daemon.scan_interval_usec, "looks",
-                         (json_int_t) w->looks, "sweeps", (json_int_t) w->sweeps, "last_look_usec",
-                         (json_int_t) w->last_look_usec, "last_sweep_usec",
+        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+                         "sweep_interval_usec", (json_int_t) w->sweep_interval_usec, "missed",
+                         (json_int_t) w->missed, "dropped", (json_int_t) w->dropped,
+                         "interval_usec", (json_int_t) m->config->daemon.scan_interval_usec,
+                         "looks", (json_int_t) w->looks, "sweeps", (json_int_t) w->sweeps,
+                         "last_look_usec", (json_int_t) w->last_look_usec, "last_sweep_usec",
                          (json_int_t) w->last_sweep_usec, "rows", (json_int_t) d->rows, "malformed",
                          (json_int_t) d->malformed, "interrupted", (json_int_t) d->interrupted,
                          "overruns", (json_int_t) d->overruns);
