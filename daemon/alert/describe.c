@@ -100,10 +100,17 @@ static char *stop_command(const Holder *h)
         return r < 0 ? NULL : text;
 }
 
-/* Does the port come free when the kernel destroys this socket? */
+/* Whose cgroup says nothing may be the owner, which accepted a connection once. */
+static bool may_be_owner(const Holder *h)
+{
+        return !h->cgroup || !h->cgroup[0] || !h->cgroup[1];
+}
+
+/* Does the port come free when the kernel destroys this socket, and would it be? */
 static bool can_be_evicted(const Holder *h)
 {
-        const Observation o = { .socket = h->socket, .owner = TRI_NO };
+        const Observation o = { .socket = h->socket,
+                                .owner = may_be_owner(h) ? TRI_UNKNOWN : TRI_NO };
 
         return h->kind != KIND_UNKNOWN &&
                eviction_judge(EVICTION_ANY, h->kind, &o, false) == EVICTION_DESTROY;
@@ -116,7 +123,7 @@ char *describe_remedy(const Holder *h, int protocol, uint16_t port)
 
         if (can_be_evicted(h))
                 return asprintf(&text, "portreservectl evict %u/%s", port, name) < 0 ? NULL : text;
-        if (h->kind == KIND_SQUATTER || h->kind == KIND_EPHEMERAL)
+        if (h->kind == KIND_SQUATTER || (h->kind == KIND_EPHEMERAL && !may_be_owner(h)))
                 text = stop_command(h);
         if (!text && asprintf(&text, "portreservectl why %u/%s", port, name) < 0)
                 return NULL;

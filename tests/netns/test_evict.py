@@ -87,7 +87,7 @@ def looks(d):
 # By Evict=
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("evict", ["ephemeral", "any"])
 def test_thief_is_cut_and_the_port_held_at_once(daemon, unit, evict, address):
     server = listener(6379, address)
@@ -104,6 +104,27 @@ def test_thief_is_cut_and_the_port_held_at_once(daemon, unit, evict, address):
     assert event["holder"]["pid"] == PID
     assert f"app: tcp *:{PORT} was cleared of " in d.log()
     wait_until(lambda: d.events("resolved"), "the collision ends")
+
+
+def test_mptcp(daemon, unit):
+    """What Go programs connect by."""
+    before = PORT_RANGE.read_text()
+    server = listener(6379)
+    PORT_RANGE.write_text(f"{PORT} {PORT}")
+    try:
+        with unit("thief.service"):
+            client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)  # IPPROTO_MPTCP
+            client.connect(("127.0.0.1", 6379))
+    except OSError as e:
+        pytest.skip(f"no MPTCP here: {e}")
+    finally:
+        PORT_RANGE.write_text(before)
+    accepted, _ = server.accept()
+    d = daemon(config("ephemeral", hold="bound"))
+    d.wait_state("app", "exclusive")
+    wait_until(lambda: is_cut(accepted), "its peer hears of it")
+    event, = wait_until(lambda: d.events("evicted"), "it is told")
+    assert event["holder"]["unit"] == "thief.service"
 
 
 def test_not_without_evict(daemon, unit):

@@ -49,7 +49,12 @@ static void test_evict(void **state)
                datagrams = holder(KIND_EPHEMERAL, IPPROTO_UDP, SOCKET_CLOSE, 0, TRI_YES);
 
         remains.socket.timewait = true;
+        thief.pid = 812;
+        assert_remedy(&thief, "portreservectl why 48121/tcp"); /* who knows whose it is */
+        thief.cgroup = (char *) "/";
+        assert_remedy(&thief, "portreservectl why 48121/tcp");
         thief.unit = (char *) "app.service";
+        thief.cgroup = datagrams.cgroup = (char *) "/system.slice/app.service";
         assert_remedy(&thief, "portreservectl evict 48121/tcp");
         assert_remedy(&remains, "portreservectl evict 48121/tcp");
         assert_remedy(&datagrams, "portreservectl evict 48121/udp");
@@ -82,6 +87,7 @@ static void test_stop(void **state)
 
         h = holder(KIND_EPHEMERAL, IPPROTO_TCP, SOCKET_CLOSE, 0, TRI_YES);
         h.unit = (char *) "app.service";
+        h.cgroup = (char *) "/system.slice/app.service";
         assert_remedy(&h, "systemctl stop app.service");
         h = holder(KIND_UNKNOWN, IPPROTO_TCP, SOCKET_ESTABLISHED, 80, TRI_YES);
         h.unit = (char *) "app.service";
