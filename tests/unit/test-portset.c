@@ -312,7 +312,7 @@ static void test_summary(void **state)
         portset_clear(&s);
         for (unsigned p = 10000; p < 10100; p += 2) {
                 portset_add(&s, (uint16_t) p);
-                if (p < 10046)
+                if (p < 10044)
                         at += sprintf(at, "%s%u", p > 10000 ? "," : "", p);
         }
         sprintf(at, "… (50 ports)");
