@@ -25,13 +25,13 @@ REPLY = struct.Struct("=IIQiIiI")
 FOUND, NOBODY, UNFINISHED, VANISHED = 1, 2, 3, 4
 NO_UID = 0xFFFFFFFF
 CAPABILITIES = "+sys_ptrace,+dac_read_search"
-# What has a socket in a test: says its inode and waits.
+# What has a socket in a test: says its pid and the inode, and waits.
 HOLDER = """
 import os, socket, sys
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(sys.argv[1]))
 s.bind(("127.0.0.1", int(sys.argv[2])))
-print(os.fstat(s.fileno()).st_ino, flush=True)
+print(os.getpid(), os.fstat(s.fileno()).st_ino, flush=True)
 sys.stdin.read()
 """
 
@@ -63,9 +63,10 @@ class Inspect:
         s.connect(str(self.path))
         return s
 
-    def ask(self, inode, cgroup=0, flags=0):
+    def ask(self, inode, cgroup=None, flags=0):
+        """cgroup: its id, else that of holder(). With it the search is short, however many fds there are on the machine."""
         with self.connect() as s:
-            s.send(REQUEST.pack(MAGIC, flags, cgroup, inode, 0))
+            s.send(REQUEST.pack(MAGIC, flags, CGROUP.stat().st_ino if cgroup is None else cgroup, inode, 0))
             return Answer(s.recv(16384))
 
     def log(self):
@@ -101,46 +102,51 @@ def inspect(place):
         i.stop()
 
 
+def cgroup_root():
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        if " - cgroup2 " in line:
+            return pathlib.Path(line.split()[4])
+    pytest.fail("no cgroup v2 here")
+
+
+CGROUP = cgroup_root() / f"portreserved-inspect-{os.getpid()}.service"
+
+
+@pytest.fixture(autouse=True)
+def cgroup():
+    """A cgroup of the test's own, which holder() runs in."""
+    CGROUP.mkdir()
+    yield CGROUP
+    # Who has been waited for may still be leaving.
+    wait_until(lambda: not (CGROUP / "cgroup.procs").read_text(), "an empty cgroup")
+    for below in CGROUP.glob("*/"):
+        below.rmdir()
+    CGROUP.rmdir()
+
+
 @contextlib.contextmanager
-def holder(reuse=0, port=48121, user=None, cgroup=None, arguments=()):
-    """A process of another user's that has a socket: (process, inode)."""
+def holder(reuse=0, port=48121, user=None, cgroup=CGROUP, beside=None, arguments=()):
+    """A process, of another user's where named, that has a socket: (process, inode). beside: in the namespaces of that pid."""
     def enter():
         if cgroup:
             (cgroup / "cgroup.procs").write_text(str(os.getpid()))
 
     become = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
+    if beside:
+        become = ["nsenter", f"--target={beside}", "--pid", "--mount", "--", *become]
     command = [*become, sys.executable, "-c", HOLDER, str(reuse), str(port), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=enter) as p:
-        yield p, int(p.stdout.readline())
+        p.pid_inside, inode = map(int, p.stdout.readline().split())
+        yield p, inode
         p.stdin.close()
-
-
-def cgroup_root():
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        if " - cgroup2 " in line:
-            return pathlib.Path(line.split()[4])
-    pytest.skip("no cgroup v2 here")
-
-
-@pytest.fixture
-def cgroup():
-    """A cgroup of the test's own."""
-    path = cgroup_root() / f"portreserved-inspect-{os.getpid()}.service"
-    path.mkdir()
-    yield path
-    # Who has been waited for may still be leaving.
-    wait_until(lambda: not (path / "cgroup.procs").read_text(), "an empty cgroup")
-    for below in path.glob("*/"):
-        below.rmdir()
-    path.rmdir()
 
 
 def test_names_a_process_of_another_user(inspect, cgroup):
     """All that is to be known, and by a program that is neither root nor that user."""
     i = inspect()
     before = time.time()
-    with holder(user="daemon", cgroup=cgroup, arguments=["two words", "\x1b[31m\n"]) as (p, inode):
-        a = i.ask(inode, cgroup.stat().st_ino)
+    with holder(user="daemon", arguments=["two words", "\x1b[31m\n"]) as (p, inode):
+        a = i.ask(inode)
         assert (a.outcome, a.pid, a.reuse) == (FOUND, p.pid, -1)
         assert a.uid == int(subprocess.run(["id", "-u", "daemon"], capture_output=True, check=True).stdout)
         assert a.cgroup == f"/{cgroup.name}"
@@ -167,36 +173,43 @@ def test_reuse_where_asked(inspect):
         listener(48121, reuse=False).close()
 
 
-def test_below_the_cgroup_and_elsewhere(inspect, cgroup):
-    """In a cgroup below, and in another one than asked for: found as well."""
-    i = inspect()
-    (cgroup / "worker").mkdir()
-    with holder(cgroup=cgroup / "worker") as (p, inode):
-        assert i.ask(inode, cgroup.stat().st_ino).pid == p.pid
-    with holder() as (p, inode):
-        assert i.ask(inode, cgroup.stat().st_ino).pid == p.pid
-        a = i.ask(inode, 1 << 60)  # a cgroup that is gone: then it is that of the process
-        here = next(line for line in pathlib.Path(f"/proc/{p.pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
-        assert (a.pid, a.cgroup) == (p.pid, here[3:])
-
-
 NEW_PIDS = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
-def test_nobody_has_it(inspect, cgroup):
+def child_of(pid):
+    return int(wait_until(lambda: pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(), "a child"))
+
+
+def test_below_the_cgroup_and_elsewhere(inspect, cgroup):
+    """In a cgroup below, and in another one than asked for, or than any that is there: found as well."""
+    # A pid namespace has no other processes: others may just have a million fds.
+    i = inspect(prefix=NEW_PIDS)
+    (cgroup / "worker").mkdir()
+    assert i.ask(1).outcome != FOUND  # it is up
+    beside = child_of(i.process.pid)
+    with holder(cgroup=cgroup / "worker", beside=beside) as (p, inode):
+        assert i.ask(inode).pid == p.pid_inside
+    with holder(cgroup=None, beside=beside) as (p, inode):
+        assert i.ask(inode).pid == p.pid_inside
+        a = i.ask(inode, 1 << 60)
+        here = next(line for line in pathlib.Path(f"/proc/{p.pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
+        assert (a.pid, a.cgroup) == (p.pid_inside, here[3:])  # where who has it is
+
+
+def test_nobody_has_it(inspect):
     """Every process was searched: in a pid namespace of its own these are few, and the socket's cgroup has no others."""
     i = inspect(prefix=NEW_PIDS)
-    with holder() as (_, inode):
-        a = i.ask(inode, cgroup.stat().st_ino)
+    with holder(cgroup=None) as (_, inode):
+        a = i.ask(inode)
     assert (a.outcome, a.pid, a.uid, a.started, a.exe, a.command) == (NOBODY, 0, NO_UID, 0, "", "")
 
 
-def test_who_cannot_be_seen_is_not_nobody(inspect, cgroup):
+def test_who_cannot_be_seen_is_not_nobody(inspect):
     """In a pid namespace there may be others outside, above all where the socket's cgroup has some."""
     i = inspect(prefix=NEW_PIDS)
-    with holder(cgroup=cgroup) as (_, inode):
+    with holder() as (_, inode):
+        assert i.ask(inode, 0).outcome == UNFINISHED
         assert i.ask(inode).outcome == UNFINISHED
-        assert i.ask(inode, cgroup.stat().st_ino).outcome == UNFINISHED
 
 
 def test_without_its_capabilities_it_does_not_guess(inspect):
@@ -219,7 +232,7 @@ def test_too_few_descriptors(inspect):
         assert i.ask(inode).outcome == UNFINISHED
         allow(4)
         with i.connect() as s:
-            s.send(REQUEST.pack(MAGIC, 0, 0, inode, 0))
+            s.send(REQUEST.pack(MAGIC, 0, CGROUP.stat().st_ino, inode, 0))
             time.sleep(0.3)
             assert i.process.poll() is None
             allow(64)
@@ -248,7 +261,7 @@ def test_ten_at_once(inspect):
         silent = [i.connect() for _ in range(10)]
         for s in silent:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                s.send(REQUEST.pack(MAGIC, 0, 0, inode, 0))
+                s.send(REQUEST.pack(MAGIC, 0, CGROUP.stat().st_ino, inode, 0))
         answered = 0
         for s in silent:
             with s, contextlib.suppress(ConnectionResetError):
@@ -284,7 +297,7 @@ def test_wrong_user_is_refused(inspect):
     i = inspect()
     with holder() as (p, inode):
         code = (f"import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect({str(i.path)!r})\n"
-                f"try:\n s.send({REQUEST.pack(MAGIC, 0, 0, inode, 0)!r}); print(s.recv(16384))\n"
+                f"try:\n s.send({REQUEST.pack(MAGIC, 0, CGROUP.stat().st_ino, inode, 0)!r}); print(s.recv(16384))\n"
                 "except (BrokenPipeError, ConnectionResetError):\n print(b'')\n")
         asked = subprocess.run([sys.executable, "-c", code], user="daemon", capture_output=True, text=True, check=True)
         assert asked.stdout == "b''\n"
