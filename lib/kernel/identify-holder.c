@@ -104,8 +104,7 @@ static void learn(Identify *i, const Socket *s, const char *cgroup, uid_t uid, b
 {
         Known k = { .cookie = s->cookie, .uid = uid, .no_process = no_process };
 
-        /* Outside of our cgroup namespace the path begins with "/..". */
-        if (cgroup && strncmp(cgroup, "/..", 3) != 0)
+        if (cgroup)
                 (void) cgroup_map_id(i->map, cgroup, &k.cgroup);
         for (size_t n = 0; n < MIN_OF(i->n_known, KNOWN); n++)
                 if (i->known[n].cookie == s->cookie) {
@@ -242,10 +241,11 @@ int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h)
         h->pid = a->pid;
         h->started_usec = a->started_usec;
         h->socket.reuse = a->reuse;
-        /* The answer's is the one that the socket was made in. Everybody may read where a process is;
-         * by now the pid may be another's. */
+        /* The answer's cgroup is the one that the socket was made in. Everybody may read where a
+         * process is; by now the pid may be another's. */
         if (process_facts_cgroup(a->pid, a->started_usec, &cgroup) == -ENOMEM)
                 return -ENOMEM;
         learn(i, &h->socket, cgroup, a->uid, false);
-        return 0;
+        /* That one has gone: where who has it is now. */
+        return take_cgroup(cgroup, h);
 }

@@ -158,11 +158,19 @@ static int read_command(int process, char **ret)
 
 static int read_cgroup(int process, char **ret)
 {
-        _cleanup_(freep) char *text = NULL;
+        _cleanup_(freep) char *text = NULL, *path = NULL;
         int r;
 
         r = read_file(process, "cgroup", &text);
-        return r < 0 ? r : cgroup_parse_proc(text, ret);
+        if (r >= 0)
+                r = cgroup_parse_proc(text, &path);
+        if (r < 0)
+                return r;
+        /* Outside of our cgroup namespace: no path that we could look up. */
+        if (strncmp(path, "/..", 3) == 0)
+                return -ENODATA;
+        *ret = TAKE_PTR(path);
+        return 0;
 }
 
 /* Both of one program: a process that runs another meanwhile (execve(2)) is asked again. One that

@@ -15,7 +15,7 @@ typedef struct ProcessFacts {
         char *exe;             /* "/usr/bin/foo (deleted)"; NULL: not known */
         char *command; /* arguments with blanks between, at most HOLDER_COMMAND_MAX bytes; NULL: it has
                           none, or not known. Both are printable. */
-        char *cgroup; /* v2 path, as it is; NULL: not known */
+        char *cgroup; /* v2 path, as it is; NULL: not known, or out of our cgroup namespace */
 } ProcessFacts;
 
 /* The process that has the socket, as process_find_inode() finds it, and what of the rest may be read.
