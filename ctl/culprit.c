@@ -162,28 +162,19 @@ char *culprit_details(const json_t *holder)
         return text;
 }
 
-/* The command that stops it, and nothing else with it. NULL: that cannot be told, or no memory. What
- * has its name from a guess is not to be stopped; of a container its engine should be asked, whichever
- * that is. */
 static char *stop_command(const json_t *holder)
 {
-        const char *unit = get_text(holder, "unit"), *inner = text_or_null(holder, "user_unit");
-        bool contained = known(holder, "container");
-        char *text = NULL;
-        int r = 0;
+        /* Only looked at: the strings stay the object's. */
+        const Holder h = {
+                .certain = !json_is_false(json_object_get(holder, "certain")),
+                .unit = (char *) text_or_null(holder, "unit"),
+                .user_unit = (char *) text_or_null(holder, "user_unit"),
+                .user = (char *) text_or_null(holder, "user"),
+                .container = (char *) text_or_null(holder, "container"),
+                .pid = (pid_t) get_number(holder, "pid"),
+        };
 
-        if (json_is_false(json_object_get(holder, "certain")))
-                return NULL;
-        if (!contained && inner && known(holder, "user") && unit_name_is_stoppable(inner))
-                r = asprintf(&text, "systemctl --user --machine='%s@.host' stop '%s'",
-                             get_text(holder, "user"), inner);
-        else if (!contained && !inner && unit_name_is_stoppable(unit))
-                /* Names may have a backslash. */
-                r = strchr(unit, '\\') ? asprintf(&text, "systemctl stop '%s'", unit)
-                                       : asprintf(&text, "systemctl stop %s", unit);
-        else if (known(holder, "pid"))
-                r = asprintf(&text, "kill %lld", (long long) get_number(holder, "pid"));
-        return r < 0 ? NULL : text;
+        return holder_stop_command(&h);
 }
 
 /* The program itself has to go: for sockets that keep their port until they are closed. */

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
+#include "base/printable.h"
 #include "model/endpoint.h"
 #include "model/eviction.h"
 #include "model/json.h"
-#include "model/unit-name.h"
 
 /* Of a command line: enough to know it by. The field has all of it. */
 #define COMMAND_SHOWN 120
@@ -54,13 +54,10 @@ static void put_time(FILE *f, uint64_t realtime_usec)
 
 static void put_command(FILE *f, const char *command)
 {
-        size_t n = strlen(command), shown = n;
+        _cleanup_(freep) char *shown = printable_cut(command, COMMAND_SHOWN);
 
-        if (n > COMMAND_SHOWN)
-                /* Not within a character of UTF-8. */
-                for (shown = COMMAND_SHOWN; shown > 0 && (command[shown] & 0xc0) == 0x80;)
-                        shown--;
-        fprintf(f, "; command: %.*s%s", (int) shown, command, shown < n ? "…" : "");
+        if (shown)
+                fprintf(f, "; command: %s%s", shown, strlen(shown) < strlen(command) ? "…" : "");
 }
 
 void describe_put_more(FILE *f, const Holder *h)
@@ -77,27 +74,6 @@ void describe_put_more(FILE *f, const Holder *h)
                 fputs("; seen there since ", f);
                 put_time(f, h->since_usec);
         }
-}
-
-static char *stop_command(const Holder *h)
-{
-        char *text = NULL;
-        int r = 0;
-
-        /* What has its name from a guess is not to be stopped, and a container's engine is not ours
-         * to know. */
-        if (!h->certain || h->container)
-                return NULL;
-        if (h->user_unit && h->user && unit_name_is_stoppable(h->user_unit))
-                r = asprintf(&text, "systemctl --user --machine='%s@.host' stop '%s'", h->user,
-                             h->user_unit);
-        else if (!h->user_unit && h->unit && unit_name_is_stoppable(h->unit))
-                /* Names may have a backslash. */
-                r = strchr(h->unit, '\\') ? asprintf(&text, "systemctl stop '%s'", h->unit)
-                                          : asprintf(&text, "systemctl stop %s", h->unit);
-        else if (h->pid > 0)
-                r = asprintf(&text, "kill %d", (int) h->pid);
-        return r < 0 ? NULL : text;
 }
 
 /* Whose cgroup says nothing may be the owner, which accepted a connection once. */
@@ -124,7 +100,7 @@ char *describe_remedy(const Holder *h, int protocol, uint16_t port)
         if (can_be_evicted(h))
                 return asprintf(&text, "portreservectl evict %u/%s", port, name) < 0 ? NULL : text;
         if (h->kind == KIND_SQUATTER || (h->kind == KIND_EPHEMERAL && !may_be_owner(h)))
-                text = stop_command(h);
+                text = holder_stop_command(h);
         if (!text && asprintf(&text, "portreservectl why %u/%s", port, name) < 0)
                 return NULL;
         return text;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/unit-name.h"
+
 #define CONTAINER_ID_LENGTH       64u
 #define CONTAINER_ID_LENGTH_SHORT 12u
 
@@ -106,4 +108,23 @@ char *holder_describe(const Holder *h)
                 return NULL;
         }
         return text;
+}
+
+char *holder_stop_command(const Holder *h)
+{
+        char *text = NULL;
+        int r = 0;
+
+        if (!h->certain)
+                return NULL;
+        if (!h->container && h->user_unit && h->user && unit_name_is_stoppable(h->user_unit))
+                r = asprintf(&text, "systemctl --user --machine='%s@.host' stop '%s'", h->user,
+                             h->user_unit);
+        else if (!h->container && !h->user_unit && h->unit && unit_name_is_stoppable(h->unit))
+                /* Names may have a backslash. */
+                r = strchr(h->unit, '\\') ? asprintf(&text, "systemctl stop '%s'", h->unit)
+                                          : asprintf(&text, "systemctl stop %s", h->unit);
+        else if (h->pid > 0)
+                r = asprintf(&text, "kill %d", (int) h->pid);
+        return r < 0 ? NULL : text;
 }

@@ -45,3 +45,7 @@ char *holder_describe(const Holder *h);
  * false: nothing was put, since both of those are. */
 bool holder_put_inner(FILE *f, const char *container, const char *user_unit, const char *unit,
                       const char *user, uid_t uid);
+
+/* The shell command that stops it, and nothing else with it: its unit, or the process. Nobody is stopped
+ * on a guess, and a container's unit is its engine's. malloc'ed; NULL: there is none, or no memory. */
+char *holder_stop_command(const Holder *h);

@@ -83,7 +83,7 @@ static void test_stop(void **state)
         assert_remedy(&h, "portreservectl why 48121/tcp");
         h.certain = true;
         h.container = (char *) "web";
-        assert_remedy(&h, "portreservectl why 48121/tcp");
+        assert_remedy(&h, "kill 812");
 
         h = holder(KIND_EPHEMERAL, IPPROTO_TCP, SOCKET_CLOSE, 0, TRI_YES);
         h.unit = (char *) "app.service";
