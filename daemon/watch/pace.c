@@ -4,9 +4,6 @@
 
 #include "base/cleanup.h"
 
-/* At most a tenth. */
-#define COST_FACTOR 10u
-
 void pace_set(Pace *p, uint64_t interval, unsigned budget_percent)
 {
         p->interval = interval;
@@ -16,7 +13,7 @@ void pace_set(Pace *p, uint64_t interval, unsigned budget_percent)
 
 void pace_looked(Pace *p, uint64_t now, uint64_t cost)
 {
-        p->tick = now + MAX_OF(p->interval, COST_FACTOR * cost);
+        p->tick = now + MAX_OF(p->interval, PACE_COST_FACTOR * cost);
 }
 
 void pace_swept(Pace *p, uint64_t now, uint64_t cost)
@@ -24,13 +21,13 @@ void pace_swept(Pace *p, uint64_t now, uint64_t cost)
         p->sweep_cost = cost;
         p->sweep_interval = MAX_OF(p->interval, cost * 100 / p->budget_percent);
         p->sweep = now + p->sweep_interval;
-        p->sweep_allowed = now + COST_FACTOR * cost;
+        p->sweep_allowed = now + PACE_COST_FACTOR * cost;
         p->tick = now + p->interval; /* a look costs far less */
 }
 
 void pace_verified(Pace *p, uint64_t now, uint64_t cost)
 {
-        p->verify_allowed = now + COST_FACTOR * cost;
+        p->verify_allowed = now + PACE_COST_FACTOR * cost;
 }
 
 void pace_want_sweep(Pace *p, uint64_t now)

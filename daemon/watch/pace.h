@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What is not spaced by the budget takes at most a tenth of the time. */
+#define PACE_COST_FACTOR 10u
+
 typedef struct Pace {
         uint64_t interval; /* of looks */
         unsigned budget_percent;

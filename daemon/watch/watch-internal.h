@@ -37,6 +37,9 @@ struct Watch {
 
         uint64_t generation;
         Pace pace;
+        uint64_t walk_cost;     /* of the last question for which all connections were walked */
+        PortSet remains;        /* ports that had remains of connections at the last walk */
+        uint64_t remains_until; /* when that is worth another walk, where walks are dear */
         int trouble[_TROUBLE_MAX];
         WatchStats stats;
         SockDiagStats diag_stats;

@@ -10,10 +10,11 @@
 #include "daemon/watch/watch-internal.h"
 
 /* A server that closed more connections than that first has them destroyed in several rounds. */
-#define REMAINS_MAX 16384u
-/* Asked every 5 ms while an owner starts: where there are so many sockets that the kernel is slow to
- * list bound ones, only until it listens. */
-#define BOUND_COST_MAX (10 * USEC_PER_MSEC)
+#define REMAINS_MAX    16384u
+#define REMAINS_STATES (SOCK_DIAG_STATE(SOCKET_TIME_WAIT) | SOCK_DIAG_STATE(SOCKET_FIN_WAIT2))
+/* A walk over all connections that costs more is not made for each question: an owner that starts is
+ * asked for every 5 ms, and each port that cannot be held asks for remains at each try. */
+#define WALK_DEAR (10 * USEC_PER_MSEC)
 
 typedef struct Query {
         Watch *watch;
@@ -56,6 +57,11 @@ static int dump_port(Watch *w, const Endpoint *e, uint16_t port, uint32_t states
         return sock_diag_dump(w->diag, e->protocol, states, filter, row, q);
 }
 
+static bool walks_are_dear(const Watch *w)
+{
+        return MAX_OF(w->pace.sweep_cost, w->walk_cost) > WALK_DEAR;
+}
+
 /* Is there a socket that is wanted, on the port of the reservation's endpoint? */
 static Tristate ask(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port, Kind wanted,
                     uint32_t tcp_states)
@@ -86,7 +92,7 @@ Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, ui
 {
         Tristate answer = ask(w, r, e, port, KIND_OWNER, SOCK_DIAG_STATE(SOCKET_LISTEN));
 
-        if (answer != TRI_NO || e->protocol != IPPROTO_TCP || w->pace.sweep_cost > BOUND_COST_MAX ||
+        if (answer != TRI_NO || e->protocol != IPPROTO_TCP || walks_are_dear(w) ||
             is_occupied(w, e, port))
                 return answer;
         return ask(w, r, e, port, KIND_OWNER, SOCK_DIAG_STATE(SOCKET_BOUND_INACTIVE));
@@ -131,18 +137,50 @@ static int on_remains_row(const Socket *s, void *userdata)
         return 0;
 }
 
+static int on_any_remains_row(const Socket *s, void *userdata)
+{
+        if (s->timewait)
+                portset_add(&((Watch *) userdata)->remains, s->local_port);
+        return 0;
+}
+
+/* Where walks are dear, one for all ports, which holds for ten times as long as it took. */
+static bool may_have_remains(Watch *w, uint16_t port)
+{
+        uint64_t begin, cost;
+        int r;
+
+        if (!walks_are_dear(w))
+                return true;
+        if (now_usec(CLOCK_MONOTONIC) >= w->remains_until) {
+                portset_clear(&w->remains);
+                begin = now_usec(CLOCK_THREAD_CPUTIME_ID);
+                r = sock_diag_dump(w->diag, IPPROTO_TCP, REMAINS_STATES, w->tcp_rest,
+                                   on_any_remains_row, w);
+                cost = now_usec(CLOCK_THREAD_CPUTIME_ID) - begin;
+                w->walk_cost = cost;
+                if (r < 0)
+                        return true;
+                w->remains_until = now_usec(CLOCK_MONOTONIC) + PACE_COST_FACTOR * cost;
+        }
+        return portset_has(&w->remains, port);
+}
+
 int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port)
 {
         Query q = { .watch = w, .endpoint = e };
+        uint64_t begin;
         int n = 0, r;
 
         /* Each try to hold the port asks for this, and the kernel walks all connections for it: not
          * while it would be in vain. */
-        if (e->protocol != IPPROTO_TCP || is_occupied(w, e, port))
+        if (e->protocol != IPPROTO_TCP || is_occupied(w, e, port) || !may_have_remains(w, port))
                 return 0;
-        r = dump_port(w, e, port,
-                      SOCK_DIAG_STATE(SOCKET_TIME_WAIT) | SOCK_DIAG_STATE(SOCKET_FIN_WAIT2),
-                      on_remains_row, &q);
+        begin = now_usec(CLOCK_THREAD_CPUTIME_ID);
+        r = dump_port(w, e, port, REMAINS_STATES, on_remains_row, &q);
+        w->walk_cost = now_usec(CLOCK_THREAD_CPUTIME_ID) - begin;
+        if (q.n_rows < REMAINS_MAX)
+                portset_remove(&w->remains, port);
         for (size_t i = 0; r >= 0 && i < q.n_rows; i++) {
                 r = sock_diag_destroy(w->diag, q.rows + i);
                 if (r == -ENOENT) /* it went by itself */

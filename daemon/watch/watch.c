@@ -316,6 +316,7 @@ int watch_apply(Watch *w, const Config *c)
         if (w->config)
                 move_on(w, c);
         w->config = c;
+        w->remains_until = 0;
         w->tcp_ports = tcp;
         w->udp_ports = udp;
         pace_set(&w->pace, c->daemon.scan_interval_usec, c->daemon.scan_budget_percent);
