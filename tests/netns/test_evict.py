@@ -270,6 +270,23 @@ def test_udp(daemon, unit):
     assert "keeps the port until its process closes it" in d.log()
 
 
+def test_without_the_capability(daemon, unit):
+    """The kernel's refusal is said, once, and nothing is called evicted."""
+    with unit("thief.service"):
+        client, accepted, server = thief(PORT, 6379)
+    d = daemon(config("ephemeral"), start=False)
+    command = d.command
+    d.command = lambda: ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--ambient-caps=-all", *command()] \
+        if not USER else [w.replace(",+net_admin", "").replace("+net_admin,", "") for w in command()]
+    d.start()
+    wait_until(lambda: "Operation not permitted. What to do: portreservectl why" in d.log(), "the refusal is said")
+    looks(d)
+    assert d.log().count("Operation not permitted. What to do") == 1
+    r = d.ctl.json("evict", PORT, code=1)
+    assert r["evicted"] == [] and r["left"][0]["reason"] == "Operation not permitted"
+    assert not is_cut(client) and not d.events("evicted")
+
+
 def test_other_addresses_are_left(daemon, unit):
     text = (f"[Daemon]\nScanIntervalSec=50ms\n[app]\nListenStream=127.0.0.2:{PORT}\nHold=none\nEvict=any\n"
             f"[mark]\nPorts={MARK}/tcp\n")
