@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/alert/log.h"
 #include "daemon/drift-text.h"
 #include "daemon/manager-internal.h"
@@ -63,8 +64,9 @@ static void on_drift(const ReserveDrift *d, void *userdata)
         _cleanup_(freep) char *text = NULL;
         Manager *m = userdata;
 
-        /* In the meantime the kernel may have given a port away. */
-        watch_want_sweep(m->watch);
+        /* In the meantime the kernel may have given a port away. Where somebody never stops, one sweep
+         * serves several. */
+        watch_want_sweep(m->watch, d->times > 0 ? 0 : USEC_PER_SEC);
         if (d->times == 0) {
                 state_touch(m->state); /* the number */
                 return;

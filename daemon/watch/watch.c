@@ -120,11 +120,11 @@ int watch_sweep(Watch *w)
         return r;
 }
 
-void watch_want_sweep(Watch *w)
+void watch_want_sweep(Watch *w, uint64_t within_usec)
 {
         if (!w->config)
                 return;
-        pace_want_sweep(&w->pace, now_usec(CLOCK_MONOTONIC));
+        pace_want_sweep(&w->pace, now_usec(CLOCK_MONOTONIC) + within_usec);
         arm_tick(w);
 }
 

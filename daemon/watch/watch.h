@@ -74,8 +74,9 @@ int watch_apply(Watch *w, const Config *c);
 int watch_sweep(Watch *w);
 int watch_look(Watch *w);
 
-/* A full sweep from the event loop, at once but for what the last has cost: after drift. */
-void watch_want_sweep(Watch *w);
+/* A full sweep from the event loop, within that time (0: at once) but for what the last has cost:
+ * after drift. */
+void watch_want_sweep(Watch *w, uint64_t within_usec);
 
 /* Has the owner of the reservation bound this port? A dump of that port alone. */
 Tristate watch_owner_bound(Watch *w, const Reservation *r, const Endpoint *e, uint16_t port);
