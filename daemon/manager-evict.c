@@ -9,7 +9,7 @@
 
 #include "daemon/alert/describe.h"
 #include "daemon/alert/log.h"
-#include "daemon/evict/limit.h"
+#include "daemon/evict/quota.h"
 #include "daemon/manager-internal.h"
 #include "model/json.h"
 
@@ -76,8 +76,8 @@ static void on_waiting(size_t n, void *userdata)
 
         log_warning("%zu more sockets are to be closed by Evict=; no more than %u of a reservation "
                     "and %u in all are in %u s. Is it meant?",
-                    n, LIMIT_PER_RESERVATION, LIMIT_OVERALL,
-                    (unsigned) (LIMIT_WINDOW_USEC / 1000000));
+                    n, QUOTA_PER_RESERVATION, QUOTA_OVERALL,
+                    (unsigned) (QUOTA_WINDOW_USEC / 1000000));
         state_touch(m->state);
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/table.h"
 #include "daemon/evict/evictor.h"
-#include "daemon/evict/limit.h"
+#include "daemon/evict/quota.h"
 #include "daemon/evict/scene.h"
 
 struct Evictor {
@@ -16,7 +16,7 @@ struct Evictor {
         Identify *identify;
         const Config *config;
         PortSet tcp_due, udp_due;
-        Limit limit;
+        Quota quota;
         Table told; /* by cookie */
         uint64_t waiting_told;
         int error;

@@ -44,7 +44,7 @@ Evictor *evictor_free(Evictor *v)
                 return NULL;
         sd_event_source_disable_unref(v->timer);
         sock_diag_free(v->diag);
-        limit_deinit(&v->limit);
+        quota_deinit(&v->quota);
         table_deinit(&v->told);
         free(v);
         return NULL;
@@ -86,7 +86,7 @@ static bool is_rehearsal(const EvictorRun *run)
 static bool may_destroy(EvictorRun *run, const Eviction *x, const Socket *s)
 {
         return is_rehearsal(run) || s->timewait ||
-               limit_pass(&run->v->limit, x->reservation ? x->reservation->name : "",
+               quota_pass(&run->v->quota, x->reservation ? x->reservation->name : "",
                           now_usec(CLOCK_MONOTONIC));
 }
 
@@ -269,12 +269,12 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
         q = run_due(v, IPPROTO_UDP, &waiting);
         v->stats.waiting = waiting;
         tell_error(v, MIN_OF(MIN_OF(r, q), 0));
-        if (waiting > 0 && (v->waiting_told == 0 || now >= v->waiting_told + LIMIT_WINDOW_USEC)) {
+        if (waiting > 0 && (v->waiting_told == 0 || now >= v->waiting_told + QUOTA_WINDOW_USEC)) {
                 v->waiting_told = now;
                 v->ops.waiting(waiting, v->userdata);
         }
         if (!portset_empty(&v->tcp_due) || !portset_empty(&v->udp_due))
-                arm(v, LIMIT_WINDOW_USEC);
+                arm(v, QUOTA_WINDOW_USEC);
         return 0;
 }
 

@@ -47,7 +47,7 @@ typedef struct EvictorOps {
 
 typedef struct EvictorStats {
         uint64_t evicted;
-        size_t waiting; /* for the limit (limit.h) */
+        size_t waiting; /* for the limit (quota.h) */
 } EvictorStats;
 
 /* identify is shared, and outlives it. */

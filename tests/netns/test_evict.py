@@ -7,6 +7,7 @@ import pathlib
 import socket
 import subprocess
 
+import actors
 import pytest
 
 from conftest import PORT_RANGE, USER, listener, thief, wait_until
@@ -18,39 +19,25 @@ MARK = 48130     # where looks() has something seen
 PID = None if USER else os.getpid()  # as far as the daemon may know it
 
 
-def cgroup_root():
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        if right.startswith("cgroup2 "):
-            return pathlib.Path(left.split()[4])
-    return None
-
-
 @pytest.fixture
 def unit():
     """with unit("thief.service"): sockets made there are that unit's. A socket keeps the cgroup in which it was made."""
-    root = cgroup_root()
+    root = actors.cgroup_root()
     if not root:
         pytest.skip("no cgroup v2 here")
+    cgroups = actors.Cgroups(root)
     home = root / pathlib.Path("/proc/self/cgroup").read_text().split("0::/", 1)[1].split("\n", 1)[0]
-    slice_ = root / f"test{os.getpid()}.slice"
-    made = []
 
     @contextlib.contextmanager
     def enter(name):
-        path = slice_ / name
-        path.mkdir(parents=True, exist_ok=True)
-        made.append(path)
-        (path / "cgroup.procs").write_text("0")
+        actors.move(cgroups.make(name))
         try:
             yield
         finally:
-            (home / "cgroup.procs").write_text("0")
+            actors.move(home)
 
     yield enter
-    for path in [*made, slice_]:
-        with contextlib.suppress(OSError):
-            path.rmdir()
+    cgroups.done()
 
 
 def config(evict, more="", hold="none"):
@@ -113,7 +100,7 @@ def test_mptcp(daemon, unit):
     PORT_RANGE.write_text(f"{PORT} {PORT}")
     try:
         with unit("thief.service"):
-            client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)  # IPPROTO_MPTCP
+            client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, actors.MPTCP)
             client.connect(("127.0.0.1", 6379))
     except OSError as e:
         pytest.skip(f"no MPTCP here: {e}")

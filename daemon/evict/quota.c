@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/evict/limit.h"
+#include "daemon/evict/quota.h"
 
 #include <search.h>
 #include <stdio.h>
@@ -19,27 +19,27 @@ static int share_compare(const void *a, const void *b)
         return strcmp(x->name, y->name);
 }
 
-void limit_deinit(Limit *l)
+void quota_deinit(Quota *q)
 {
-        tdestroy(l->names, free);
-        *l = (Limit){};
+        tdestroy(q->names, free);
+        *q = (Quota){};
 }
 
 /* NULL: no memory. */
-static Share *get_share(Limit *l, const char *name)
+static Share *get_share(Quota *q, const char *name)
 {
         Share key = {}, *s;
         void *node;
 
         (void) snprintf(key.name, sizeof(key.name), "%s", name);
-        node = tfind(&key, &l->names, share_compare);
+        node = tfind(&key, &q->names, share_compare);
         if (node)
                 return *(Share **) node;
         s = malloc(sizeof(*s));
         if (!s)
                 return NULL;
         *s = key;
-        if (!tsearch(s, &l->names, share_compare)) {
+        if (!tsearch(s, &q->names, share_compare)) {
                 free(s);
                 return NULL;
         }
@@ -48,23 +48,23 @@ static Share *get_share(Limit *l, const char *name)
 
 static void begin_window(uint64_t *begin, unsigned *n, uint64_t now)
 {
-        if (*n > 0 && now < *begin + LIMIT_WINDOW_USEC)
+        if (*n > 0 && now < *begin + QUOTA_WINDOW_USEC)
                 return;
         *begin = now;
         *n = 0;
 }
 
-bool limit_pass(Limit *l, const char *reservation, uint64_t now)
+bool quota_pass(Quota *q, const char *reservation, uint64_t now)
 {
-        Share *s = get_share(l, reservation);
+        Share *s = get_share(q, reservation);
 
         if (!s)
                 return false;
-        begin_window(&l->begin, &l->n, now);
+        begin_window(&q->begin, &q->n, now);
         begin_window(&s->begin, &s->n, now);
-        if (l->n >= LIMIT_OVERALL || s->n >= LIMIT_PER_RESERVATION)
+        if (q->n >= QUOTA_OVERALL || s->n >= QUOTA_PER_RESERVATION)
                 return false;
-        l->n++;
+        q->n++;
         s->n++;
         return true;
 }
