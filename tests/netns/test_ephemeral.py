@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -319,13 +320,24 @@ def test_all_reserved(ctl, pool):
     ctl("ephemeral", code=0)
 
 
-def test_widening_would_cover_declared_ports(ctl, pool, place):
+def test_widening_would_cover_servers(ctl, pool):
     pool.fill(to(1), 80)
     server = listener(12345, "127.0.0.1")
     advice = ctl.json("ephemeral")["advice"][-1]
     assert advice["command"].startswith("sysctl -w net.ipv4.ip_local_port_range=")
-    assert "and 1 that somebody listens on" in advice["message"]
+    assert "cover 0 declared ports that the kernel's list does not have, and 1 that somebody listens on" in advice["message"]
     server.close()
+
+
+def test_widening_would_cover_declared_ports(ctl, daemon, pool):
+    d = daemon("[a]\nPorts=15000-15009/tcp\n")
+    pool.fill(to(1), 80)
+    assert "would cover" not in ctl.json("ephemeral")["advice"][-1]["message"]
+    d.process.send_signal(signal.SIGSTOP)  # or it would put them back
+    KERNEL_LIST.write_text("15005\n")
+    message = ctl.json("ephemeral")["advice"][-1]["message"]
+    assert "cover 9 declared ports that the kernel's list does not have, and 0 that" in message
+    d.process.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("first, last, n", [(20001, 20100, 100), (20000, 20000, 1), (20000, 20001, 2), (65534, 65535, 2)])
