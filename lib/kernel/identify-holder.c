@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "base/printable.h"
 #include "kernel/identify-internal.h"
 #include "kernel/process-facts.h"
+#include "kernel/process.h"
 #include "kernel/sock-diag.h"
 #include "kernel/user-names.h"
 
@@ -222,6 +224,17 @@ static int take_cgroup(const char *path, Holder *h)
         return r < 0 ? r : name_user(h);
 }
 
+/* May everybody read the command lines of others? Not where /proc hides them (hidepid=), and what we
+ * are told is for everybody: state.json. One that has gone meanwhile hides no more. */
+static bool is_hidden(pid_t pid)
+{
+        _cleanup_(closep) int process = process_open(pid), fd = -1;
+
+        if (process >= 0)
+                fd = process_open_file(process, "cmdline", 0);
+        return fd < 0 && kill(pid, 0) < 0 && errno == EPERM;
+}
+
 int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h)
 {
         _cleanup_(freep) char *cgroup = NULL;
@@ -236,7 +249,8 @@ int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h)
                 learn(i, &h->socket, NULL, UID_INVALID, true);
         if (a->outcome != INSPECT_FOUND)
                 return 0;
-        if (replace_text(&h->exe, a->exe) < 0 || replace_text(&h->command, a->command) < 0)
+        if (replace_text(&h->exe, a->exe) < 0 ||
+            replace_text(&h->command, is_hidden(a->pid) ? NULL : a->command) < 0)
                 return -ENOMEM;
         h->pid = a->pid;
         h->started_usec = a->started_usec;

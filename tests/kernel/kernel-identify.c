@@ -131,7 +131,8 @@ static void end_child(Child *c)
         assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
 }
 
-/* Runs f without a capability; its return value is the answer. */
+/* Runs f without a capability, and not in group 0, which hidepid= hides nothing from; its return value
+ * is the answer. */
 static int as_nobody(int (*f)(const Child *c), const Child *c)
 {
         int status;
@@ -139,7 +140,10 @@ static int as_nobody(int (*f)(const Child *c), const Child *c)
 
         pid = fork();
         if (pid == 0)
-                _exit(setgroups(0, NULL) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ? 99 : f(c));
+                _exit(setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+                                      setresuid(NOBODY, NOBODY, NOBODY) < 0
+                              ? 99
+                              : f(c));
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
         return WEXITSTATUS(status);
@@ -256,6 +260,26 @@ static void test_find_below(void **state)
         remove_cgroup("web.service");
 }
 
+/* What a helper with more privilege says of it: does the daemon tell everybody the command line? */
+static int tells_command(const Child *c)
+{
+        InspectAnswer a = { .outcome = INSPECT_FOUND,
+                            .pid = c->pid,
+                            .exe = exe,
+                            .command = (char *) "web --password=x" };
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Holder h;
+        bool told;
+
+        if (identify_new(&i) < 0 || identify_holder(i, &c->socket, KIND_SQUATTER, &h) < 0)
+                return -1;
+        if (h.pid != 0 || h.command || identify_take_answer(i, &a, &h) < 0 || h.pid != c->pid)
+                return -1;
+        told = h.command != NULL;
+        holder_done(&h);
+        return told;
+}
+
 static int find_denied(const Child *c)
 {
         ProcessFacts facts;
@@ -263,6 +287,8 @@ static int find_denied(const Child *c)
 
         if (process_find_inode(NULL, c->socket.inode, 0, &pid) != -EACCES)
                 return 1;
+        if (tells_command(c) != 1)
+                return 3;
         return process_facts_find(NULL, c->socket.inode, 0, &facts) == -EACCES ? 0 : 2;
 }
 
@@ -274,6 +300,8 @@ static int find_hidden(const Child *c)
         cgroup_directory("web.service", directory, path);
         if (process_find_inode(directory, c->socket.inode, 0, &pid) != -EACCES)
                 return 1;
+        if (tells_command(c) != 0)
+                return 3;
         return process_find_inode(NULL, c->socket.inode, 0, &pid) == -EACCES ? 0 : 2;
 }
 
@@ -291,7 +319,11 @@ static void test_denied(void **state)
                     mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
                     mount("proc", "/proc", "proc", 0, "hidepid=2") < 0)
                         _exit(98);
-                _exit(as_nobody(find_hidden, &c));
+                status = as_nobody(find_hidden, &c);
+                if (status == 0 && (mount("proc", "/proc", "proc", 0, "hidepid=1") < 0 ||
+                                    as_nobody(find_hidden, &c) != 0))
+                        status = 97;
+                _exit(status);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
