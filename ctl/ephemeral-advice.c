@@ -35,6 +35,7 @@ static int _printf_(3, 4) add(json_t *advice, char *command, const char *format,
 
 static int advise_wider(const EphemeralLook *l, json_t *advice)
 {
+        const char *file = l->source ?: "a file of /etc/sysctl.d";
         unsigned first = l->first, ports, watched = 0, servers = 0;
         char *command;
 
@@ -57,15 +58,13 @@ static int advise_wider(const EphemeralLook *l, json_t *advice)
         if (asprintf(&command, "sysctl -w net.ipv4.ip_local_port_range='%u 65535'", first) < 0)
                 return -ENOMEM;
         if (watched + servers == 0)
-                return add(advice, command,
-                           "a wider range brings %u port%s more; keep it in a file of "
-                           "/etc/sysctl.d",
-                           ports, PLURAL(ports));
+                return add(advice, command, "a wider range brings %u port%s more; keep it in %s",
+                           ports, PLURAL(ports), file);
         return add(advice, command,
-                   "a wider range brings %u port%s more; keep it in a file of /etc/sysctl.d. It "
-                   "would cover %u declared port%s that the kernel's list does not have, and %u "
+                   "a wider range brings %u port%s more; keep it in %s. It would "
+                   "cover %u declared port%s that the kernel's list does not have, and %u "
                    "that somebody listens on and nobody declared: declare those first",
-                   ports, PLURAL(ports), watched, PLURAL(watched), servers);
+                   ports, PLURAL(ports), file, watched, PLURAL(watched), servers);
 }
 
 static int advise_reserved(const EphemeralLook *l, json_t *advice)

@@ -16,6 +16,7 @@
 #include "kernel/record.h"
 #include "kernel/runtime.h"
 #include "kernel/sock-diag.h"
+#include "kernel/sysctl-files.h"
 
 /* Kernel 6.3; spelled out for older headers. */
 #define OPTION_LOCAL_PORT_RANGE 51
@@ -31,6 +32,21 @@ static uint64_t read_number(const char *path, uint64_t fallback)
         return parse_uint(text, 0, UINT32_MAX, &value) < 0 ? fallback : value;
 }
 
+/* The last line wins when they are applied; it need not have been applied as it stands. */
+static void find_source(EphemeralLook *l)
+{
+        _cleanup_(sysctl_files_deinit) SysctlFiles files = {};
+        const SysctlLine *line;
+        unsigned first, last;
+
+        if (sysctl_files_read("", "net/ipv4/ip_local_port_range", &files) < 0 || files.n_lines == 0)
+                return;
+        line = &files.lines[files.n_lines - 1];
+        if (sscanf(line->value, "%u %u", &first, &last) == 2 && first == l->first &&
+            last == l->last && asprintf(&l->source, "%s:%u", line->file, line->line) < 0)
+                l->source = NULL;
+}
+
 static int read_settings(const Ctl *c, EphemeralLook *l)
 {
         int r;
@@ -41,6 +57,7 @@ static int read_settings(const Ctl *c, EphemeralLook *l)
         r = kernel_list_read(&l->reserved);
         if (r < 0)
                 return r;
+        find_source(l);
         r = record_read(c->runtime_dir, RUNTIME_OURS, &l->ours);
         l->ours_known = r >= 0 || r == -ENOENT;
         portset_intersect(&l->ours, &l->reserved);
@@ -216,6 +233,7 @@ Exit ephemeral_look(const Ctl *c, EphemeralLook *ret)
 void ephemeral_look_done(EphemeralLook *l)
 {
         l->pool = ephemeral_pool_free(l->pool);
+        free(l->source);
 }
 
 unsigned ephemeral_look_reserved(const EphemeralLook *l)

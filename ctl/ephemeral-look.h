@@ -8,6 +8,7 @@
 
 typedef struct EphemeralLook {
         uint16_t first, last; /* net.ipv4.ip_local_port_range */
+        char *source;         /* the line of sysctl.d that sets just that, "FILE:LINE", or NULL */
         uint16_t lowest;      /* that it may begin with: net.ipv4.ip_unprivileged_port_start */
         unsigned reuse;       /* net.ipv4.tcp_tw_reuse */
         uint64_t delay_usec;  /* and tcp_tw_reuse_delay */

@@ -169,8 +169,8 @@ static void say_settings(const Ctl *c, const EphemeralLook *l)
 
         say(c,
             "Range: %u to %u, %u port%s (net.ipv4.ip_local_port_range: the administrator's, "
-            "portreserved does not change it)",
-            l->first, l->last, all, PLURAL(all));
+            "portreserved does not change it%s%s)",
+            l->first, l->last, all, PLURAL(all), l->source ? "; set in " : "", l->source ?: "");
         if (l->ours_known)
                 say(c,
                     "Reserved in it: %u, %u by portreserved and %u by others; left to choose: %u",

@@ -120,15 +120,16 @@ static json_t *ephemeral_object(const EphemeralLook *l, const Names *names, json
                 if (json_array_append_new(programs, program_object(&program[i], holder)) < 0)
                         return NULL;
         return json_pack(
-                "{s:i, s:i, s:i, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:O, s:i, s:O, s:b, s:O}",
-                "first", (int) l->first, "last", (int) l->last, "reserved", (int) reserved,
-                "reserved_ours", l->ours_known ? json_integer(ours) : json_null(),
-                "reserved_foreign", l->ours_known ? json_integer(reserved - ours) : json_null(),
-                "left", (int) portset_count(ephemeral_pool_usable(l->pool)), "tcp_tw_reuse",
-                (int) l->reuse, "tcp_tw_reuse_delay_usec", (int) l->delay_usec, "tcp",
-                use_object(l, IPPROTO_TCP), "udp", use_object(l, IPPROTO_UDP), "destinations",
-                destinations, "sockets_not_attributed", (int) ephemeral_pool_dropped(l->pool),
-                "programs", programs, "sees_bound", (int) l->sees_bound, "advice", advice);
+                "{s:i, s:i, s:o, s:i, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:O, s:i, s:O, s:b, s:O}",
+                "first", (int) l->first, "last", (int) l->last, "source", json_text(l->source),
+                "reserved", (int) reserved, "reserved_ours",
+                l->ours_known ? json_integer(ours) : json_null(), "reserved_foreign",
+                l->ours_known ? json_integer(reserved - ours) : json_null(), "left",
+                (int) portset_count(ephemeral_pool_usable(l->pool)), "tcp_tw_reuse", (int) l->reuse,
+                "tcp_tw_reuse_delay_usec", (int) l->delay_usec, "tcp", use_object(l, IPPROTO_TCP),
+                "udp", use_object(l, IPPROTO_UDP), "destinations", destinations,
+                "sockets_not_attributed", (int) ephemeral_pool_dropped(l->pool), "programs",
+                programs, "sees_bound", (int) l->sees_bound, "advice", advice);
 }
 
 Exit verb_ephemeral(const Ctl *c, char **args)

@@ -2,6 +2,7 @@
 """portreservectl ephemeral against pools that are really used up: what it says is left is what the kernel still gives."""
 
 import errno
+import json
 import os
 import pathlib
 import re
@@ -383,6 +384,25 @@ def test_many_destinations(ctl, pool):
     finally:
         pool.drop()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_set_the_range(ctl, pool):
+    """Of the files the last one wins, and only what is in force is named."""
+    script = """set -e
+mount -t tmpfs none /etc/sysctl.d
+printf '# ports\\nnet.ipv4.ip_local_port_range = 20000 20099\\n' >/etc/sysctl.d/zz-a.conf
+"$@" ephemeral --json=short
+echo 'net/ipv4/ip_local_port_range=1024 65000' >/etc/sysctl.d/zz-b.conf
+"$@" ephemeral --json=short
+rm /etc/sysctl.d/zz-b.conf
+"$@" ephemeral
+"""
+    pool.fill(to(1), 90)
+    r = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", *ctl.command()], stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True, timeout=DEADLINE, check=True)
+    first, second, text = r.stdout.split("\n", 2)
+    assert json.loads(first)["source"] == "/etc/sysctl.d/zz-a.conf:2" and json.loads(second)["source"] is None
+    assert "set in /etc/sysctl.d/zz-a.conf:2)" in text and "keep it in /etc/sysctl.d/zz-a.conf:2" in text
 
 
 def test_settings_that_cannot_be_read(ctl):
