@@ -346,6 +346,31 @@ size_t owners_seen_sort(OwnerSeen *o, size_t n)
         return kept + 1;
 }
 
+/* All remains on a port may be one collision, of no socket in particular. */
+bool pass_can_ask(const CollisionEntry *x)
+{
+        return x->cookie != 0 && is_connection(&x->collision.holder.socket);
+}
+
+static int ask_suspects(Pass *p)
+{
+        for (CollisionEntry *x = collision_set_first(p->set); x; x = x->next) {
+                Socket s;
+                int q;
+
+                if (!x->suspect || !pass_can_ask(x))
+                        continue;
+                q = sock_diag_find(p->diag, &x->collision.holder.socket, &s);
+                if (q == 0)
+                        x->gone = p->generation;
+                else if (q > 0)
+                        q = on_row(&s, p);
+                if (q < 0)
+                        return q;
+        }
+        return 0;
+}
+
 int pass_run(Pass *p, const PassFilters *f)
 {
         if (f->tcp)
@@ -363,6 +388,8 @@ int pass_run(Pass *p, const PassFilters *f)
                 p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP,
                                               SOCK_DIAG_ALL & ~SOCK_DIAG_STATE(SOCKET_LISTEN),
                                               f->tcp_rest, on_row, p);
+        if (f->suspects && p->tcp_error >= 0)
+                p->tcp_error = ask_suspects(p);
         p->saw_rest = f->tcp_rest && p->tcp_error >= 0;
 
         tell_ephemeral(p, IPPROTO_TCP);

@@ -53,11 +53,15 @@ typedef struct PassFilters {
         const DiagFilter *tcp; /* listeners */
         const DiagFilter *udp;
         const DiagFilter *tcp_rest; /* connections and bound sockets */
+        bool suspects; /* connections that are collisions, and suspect: one by one, without a walk */
 } PassFilters;
 
 /* -ENOMEM; a dump that failed leaves its error in the pass, and the rest is done. */
 int pass_run(Pass *p, const PassFilters *f);
 void pass_done(Pass *p);
+
+/* Can it be asked for by itself? */
+bool pass_can_ask(const CollisionEntry *x);
 
 /* The kind of one socket as seen from one endpoint, by all that is known now. */
 Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s);

@@ -113,25 +113,35 @@ static bool could_see(const Pass *p, const CollisionEntry *x)
         return p->saw_rest || s->state == SOCKET_LISTEN;
 }
 
+static bool has_ended(const Pass *p, CollisionEntry *x)
+{
+        bool all_states = p->saw_rest || x->collision.endpoint->protocol == IPPROTO_UDP;
+
+        if (x->gone == p->generation)
+                return true;
+        if (!could_see(p, x))
+                return false;
+        /* A listener leaves no TIME_WAIT. */
+        if (x->destroyed && (all_states || x->collision.holder.socket.state == SOCKET_LISTEN))
+                return true;
+        return all_states && ++x->misses >= MISSES_MAX;
+}
+
 bool watch_conclude(Watch *w, const Pass *p)
 {
         bool suspects = false;
 
         for (CollisionEntry *x = collision_set_first(w->set), *next; x; x = next) {
-                bool all_states = p->saw_rest || x->collision.endpoint->protocol == IPPROTO_UDP;
-
                 next = x->next;
                 if (x->seen == p->generation) {
                         w->stats.missed += x->misses > 0;
                         x->suspect = x->destroyed = false;
                         x->misses = 0;
-                } else if (could_see(p, x)) {
-                        if (all_states && (x->destroyed || ++x->misses >= MISSES_MAX)) {
-                                watch_end_collision(w, x);
-                                continue;
-                        }
+                } else if (has_ended(p, x)) {
+                        watch_end_collision(w, x);
+                        continue;
+                } else if (could_see(p, x))
                         x->suspect = true;
-                }
                 suspects = suspects || x->suspect;
                 if (x->changed && x->announced && w->ops.changed)
                         w->ops.changed(&x->collision, w->userdata);

@@ -5,8 +5,8 @@
  *
  *  look    listeners, UDP: each ScanIntervalSec=
  *  sweep   a look, every connection and bound socket: as often as ScanBudgetPercent= allows
- *  verify  a sweep of the ports that have collisions, soon after one of them was missed or its
- *          destroy event came
+ *  verify  a look at those that were missed, or whose destroy event came, soon after that: one by
+ *          one, or where that cannot be, a sweep of the ports that have collisions
  *
  * Dumps are not atomic, and after a destroy event TIME_WAIT may remain: a collision ends when a full
  * pass after its event did not see it, or without an event several in a row did not: ports are let
@@ -140,19 +140,32 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+/* Has the kernel to walk all connections to tell whether this one is still there? Not for a listener
+ * that was destroyed, since listeners have a table of their own, nor for a connection. */
+static bool needs_walk(const CollisionEntry *x)
+{
+        const Socket *s = &x->collision.holder.socket;
+
+        return x->suspect && s->protocol == IPPROTO_TCP && !pass_can_ask(x) &&
+               !(x->destroyed && s->state == SOCKET_LISTEN);
+}
+
 static int verify(Watch *w)
 {
         _cleanup_(diag_filter_freep) DiagFilter *tcp = NULL, *udp = NULL;
         PortSet tcp_ports = {}, udp_ports = {};
         PassFilters f = {};
+        bool walk = false;
         uint64_t cost;
         Pass p;
         int r;
 
-        for (const CollisionEntry *x = collision_set_first(w->set); x; x = x->next)
+        for (const CollisionEntry *x = collision_set_first(w->set); x; x = x->next) {
+                walk = walk || needs_walk(x);
                 portset_add(x->collision.endpoint->protocol == IPPROTO_UDP ? &udp_ports
                                                                            : &tcp_ports,
                             x->collision.port);
+        }
         if (!portset_empty(&tcp_ports)) {
                 r = diag_filter_new(&tcp_ports, false, &tcp);
                 if (r < 0)
@@ -163,7 +176,7 @@ static int verify(Watch *w)
                 if (r < 0)
                         return r;
         }
-        f = (PassFilters){ tcp, udp, tcp };
+        f = (PassFilters){ tcp, udp, walk ? tcp : NULL, .suspects = !walk };
         r = run_pass(w, &p, &f, &cost);
         pass_done(&p);
         pace_verified(&w->pace, now_usec(CLOCK_MONOTONIC), cost);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Requests and answers of NETLINK_SOCK_DIAG: dumps, SOCK_DESTROY, and what this kernel can. */
+/* Requests and answers of NETLINK_SOCK_DIAG: dumps, and what this kernel can. */
 
-#include "kernel/sock-diag.h"
+#include "kernel/sock-diag-internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,22 +14,7 @@
 
 #include "kernel/netlink.h"
 
-/* The kernel fills datagrams of a dump as large as the reader's buffer, up to 32 KiB. */
-#define RECEIVE_SIZE (64u * 1024u)
-#define REQUEST_SIZE (68u * 1024u)
-#define REPEATS_MAX  3
-
-struct SockDiag {
-        int fd;
-        uint32_t portid;
-        uint32_t sequence;
-        SockDiagStats stats;
-        Tristate bound_inactive;
-        Tristate both_families; /* TCPDIAG_GETSOCK is answered */
-        /* netlink headers want alignment. */
-        uint64_t request[REQUEST_SIZE / sizeof(uint64_t)];
-        uint64_t receive[RECEIVE_SIZE / sizeof(uint64_t)];
-};
+#define REPEATS_MAX 3
 
 /* What a dump has come to, while datagrams are worked off. */
 typedef struct Dump {
@@ -96,8 +81,8 @@ static int reopen(SockDiag *d)
         return 0;
 }
 
-static void *put_request(SockDiag *d, uint16_t type, uint16_t flags, size_t size,
-                         struct nlmsghdr **ret)
+void *sock_diag_put_request(SockDiag *d, uint16_t type, uint16_t flags, size_t size,
+                            struct nlmsghdr **ret)
 {
         struct nlmsghdr *h = mnl_nlmsg_put_header(d->request);
 
@@ -108,14 +93,12 @@ static void *put_request(SockDiag *d, uint16_t type, uint16_t flags, size_t size
         return mnl_nlmsg_put_extra_header(h, size);
 }
 
-/* The answer to somebody else's question, or to one of ours that was given up. */
-static bool is_foreign(const SockDiag *d, const struct nlmsghdr *h)
+bool sock_diag_is_foreign(const SockDiag *d, const struct nlmsghdr *h)
 {
         return h->nlmsg_seq != d->sequence || h->nlmsg_pid != d->portid;
 }
 
-/* NLMSG_ERROR and NLMSG_DONE begin with it; zero is the acknowledgement. */
-static int error_of(const struct nlmsghdr *h)
+int sock_diag_error_of(const struct nlmsghdr *h)
 {
         int error;
 
@@ -130,7 +113,7 @@ static int dump_message(SockDiag *d, Dump *dump, const struct nlmsghdr *h)
         Socket s;
         int r;
 
-        if (is_foreign(d, h))
+        if (sock_diag_is_foreign(d, h))
                 return 0;
         if (h->nlmsg_flags & NLM_F_DUMP_INTR)
                 dump->interrupted = true;
@@ -138,10 +121,10 @@ static int dump_message(SockDiag *d, Dump *dump, const struct nlmsghdr *h)
         case NLMSG_DONE:
                 dump->done = true;
                 /* Since 4.11 it bears the error that ended the dump. */
-                return mnl_nlmsg_get_payload_len(h) < sizeof(int) ? 0 : error_of(h);
+                return mnl_nlmsg_get_payload_len(h) < sizeof(int) ? 0 : sock_diag_error_of(h);
         case NLMSG_ERROR:
                 dump->done = true;
-                r = error_of(h);
+                r = sock_diag_error_of(h);
                 return r < 0 ? r : -EBADMSG;
         case SOCK_DIAG_BY_FAMILY:
         case TCPDIAG_GETSOCK:
@@ -191,13 +174,13 @@ static int dump_family(SockDiag *d, int family, uint32_t states, const DiagFilte
 
         if (family == AF_UNSPEC) {
                 struct inet_diag_req *request =
-                        put_request(d, TCPDIAG_GETSOCK, NLM_F_DUMP, sizeof(*request), &h);
+                        sock_diag_put_request(d, TCPDIAG_GETSOCK, NLM_F_DUMP, sizeof(*request), &h);
 
                 request->idiag_states = states & ~SOCK_DIAG_ULP;
                 request->idiag_ext = extensions;
         } else {
-                struct inet_diag_req_v2 *request =
-                        put_request(d, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sizeof(*request), &h);
+                struct inet_diag_req_v2 *request = sock_diag_put_request(
+                        d, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sizeof(*request), &h);
 
                 request->sdiag_family = (uint8_t) family;
                 request->sdiag_protocol = (uint8_t) dump->protocol;
@@ -288,57 +271,6 @@ int sock_diag_dump(SockDiag *d, int protocol, uint32_t states, const DiagFilter 
                         return r;
         }
         return 0;
-}
-
-static void address_to_id(int family, const Address *a, __be32 id[static 4])
-{
-        if (family == AF_INET)
-                id[0] = a->in.s_addr;
-        else if (a->family == AF_INET) {
-                /* A dual-stack socket that talks to IPv4: the kernel wants it mapped. */
-                id[2] = htonl(0xffff);
-                id[3] = a->in.s_addr;
-        } else
-                memcpy(id, &a->in6, sizeof(a->in6));
-}
-
-static int receive_acknowledgement(SockDiag *d)
-{
-        for (;;) {
-                ssize_t n = netlink_receive(d->fd, d->receive, sizeof(d->receive));
-                const struct nlmsghdr *h = (const struct nlmsghdr *) d->receive;
-                int rest = (int) n;
-
-                if (n < 0)
-                        return n == -EAGAIN ? -ETIMEDOUT : (int) n;
-                for (; netlink_message_ok(h, rest); h = mnl_nlmsg_next(h, &rest))
-                        if (!is_foreign(d, h) && h->nlmsg_type == NLMSG_ERROR)
-                                return error_of(h);
-        }
-}
-
-int sock_diag_destroy(SockDiag *d, const Socket *s)
-{
-        struct inet_diag_req_v2 *request;
-        struct nlmsghdr *h;
-        int r;
-
-        request = put_request(d, SOCK_DESTROY, NLM_F_ACK, sizeof(*request), &h);
-        request->sdiag_family = (uint8_t) s->family;
-        request->sdiag_protocol = (uint8_t) s->protocol;
-        request->idiag_states = SOCK_DIAG_ALL;
-        request->id.idiag_sport = htons(s->local_port);
-        request->id.idiag_dport = htons(s->remote_port);
-        request->id.idiag_if = s->interface;
-        request->id.idiag_cookie[0] = (uint32_t) s->cookie;
-        request->id.idiag_cookie[1] = (uint32_t) (s->cookie >> 32);
-        address_to_id(s->family, &s->local, request->id.idiag_src);
-        address_to_id(s->family, &s->remote, request->id.idiag_dst);
-
-        r = netlink_send(d->fd, h, h->nlmsg_len);
-        if (r < 0)
-                return r;
-        return receive_acknowledgement(d);
 }
 
 static int found_row(const Socket *s, void *userdata)

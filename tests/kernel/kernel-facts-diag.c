@@ -197,6 +197,60 @@ static void test_mapped(void **state)
         assert_int_equal(errno, ECONNRESET);
 }
 
+/* A connection is found by its addresses and cookie, over IPv4, IPv6 and an IPv6 socket to IPv4,
+ * and so is what remains of it. */
+static void test_found_by_addresses(void **state)
+{
+        static const struct {
+                const char *listens, *connects;
+        } cases[] = {
+                { "127.0.0.1", "127.0.0.1" },
+                { "::1", "::1" },
+                { "127.0.0.1", "::ffff:127.0.0.1" },
+                { "::", "127.0.0.1" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(closep) int listener = listener_on(cases[i].listens, 30000);
+                _cleanup_(closep) int client = socket_for(cases[i].connects, SOCK_STREAM);
+                _cleanup_(closep) int accepted = -1;
+                uint64_t cookies[2];
+                Socket now;
+                Found f[2];
+
+                if (strchr(cases[i].connects, ':')) {
+                        struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+                                                   .sin6_port = htons(30000) };
+
+                        assert_int_equal(inet_pton(AF_INET6, cases[i].connects, &to.sin6_addr), 1);
+                        assert_int_equal(connect(client, (struct sockaddr *) &to, sizeof(to)), 0);
+                } else
+                        assert_int_equal(try_connect(client, cases[i].connects, 30000), 0);
+                accepted = accept(listener, NULL, NULL);
+                cookies[0] = cookie_of(client);
+                cookies[1] = cookie_of(accepted);
+                for (unsigned k = 0; k < 2; k++) {
+                        f[k] = find(IPPROTO_TCP, SOCK_DIAG_ALL, k == 0 ? port_of(client) : 30000,
+                                    cookies[k], false);
+                        assert_int_equal(f[k].n, 1);
+                        assert_int_equal(sock_diag_find(diag, &f[k].row, &now), 1);
+                        assert_true(now.cookie == cookies[k]);
+                        assert_int_equal(now.state, SOCKET_ESTABLISHED);
+                        f[k].row.cookie++;
+                        assert_int_equal(sock_diag_find(diag, &f[k].row, &now), 0);
+                        f[k].row.cookie--;
+                }
+                close_in_order(&client, &accepted);
+                do
+                        assert_int_equal(sock_diag_find(diag, &f[0].row, &now), 1);
+                while (now.state != SOCKET_TIME_WAIT);
+                assert_true(now.cookie == cookies[0]);
+                while (sock_diag_find(diag, &f[1].row, &now) == 1)
+                        assert_int_not_equal(now.state, SOCKET_TIME_WAIT);
+                assert_int_equal(sock_diag_find(diag, &f[1].row, &now), 0);
+        }
+}
+
 static void test_v6only(void **state)
 {
         _cleanup_(closep) _unused_ int only = socket_for("::", SOCK_STREAM),
@@ -267,6 +321,7 @@ int main(void)
                 cmocka_unit_test(test_destroy_connected),
                 cmocka_unit_test(test_destroy_bound_only),
                 cmocka_unit_test(test_mapped),
+                cmocka_unit_test(test_found_by_addresses),
                 cmocka_unit_test(test_v6only),
                 cmocka_unit_test(test_cgroup),
         };
