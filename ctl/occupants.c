@@ -82,11 +82,14 @@ static int judge_one(const Judge *j, const Look *l, const Socket *s, bool held, 
         o.ours = ours_has(&j->ours, s);
         o.listener_legitimate =
                 (listener && listens_legitimately(j, listener)) || (s->inode == 0 && held);
+        o.listener_elsewhere = listener && listener->cgroup != s->cgroup;
         k = judge(j, &o);
         r = identify_holder(j->identify, &o.socket, k, ret);
-        if (r >= 0)
-                ret->since_usec = 0; /* only the daemon knows */
-        return r;
+        if (r < 0)
+                return r;
+        ret->kind = judge(j, &o); /* by what is known of its process now, too */
+        ret->since_usec = 0;      /* only the daemon knows */
+        return 0;
 }
 
 /* A hold of ours that the kernel does not list (bound only, before 6.8): as the daemon published

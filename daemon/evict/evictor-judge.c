@@ -12,12 +12,12 @@ static bool is_ours(const Evictor *v, const Socket *s)
         return v->ops.is_ours(s->cookie, s->inode, v->userdata);
 }
 
-/* May somebody who is meant to listen there have accepted it? *ret_served: somebody else may. */
-static bool is_accepted(EvictorRun *run, const Reservation *r, const Endpoint *e, const Socket *s,
-                        bool *ret_served)
+/* Somebody who is meant to listen there may have accepted it? *ret_served: somebody else may. */
+static void find_who_accepted(EvictorRun *run, const Reservation *r, const Endpoint *e,
+                              Observation *ob, bool *ret_served)
 {
+        const Socket *s = &ob->socket, *l = NULL;
         Evictor *v = run->v;
-        const Socket *l = NULL;
 
         *ret_served = false;
         while (s->protocol == IPPROTO_TCP && (l = scene_listener(&run->scene, s, l))) {
@@ -26,12 +26,16 @@ static bool is_accepted(EvictorRun *run, const Reservation *r, const Endpoint *e
                 if (r != &nobody)
                         identify_observe(v->identify, r, &o);
                 if (r == &nobody || !kind_is_collision(policy_judge(r, e, &o))) {
+                        ob->listener_legitimate = true;
+                        ob->listener_elsewhere = l->cgroup != s->cgroup;
                         *ret_served = false;
-                        return true;
-                }
-                *ret_served = true;
+                        if (!ob->listener_elsewhere)
+                                return;
+                } else if (!ob->listener_legitimate)
+                        *ret_served = true;
         }
-        return s->inode == 0 && v->ops.held(e, s->local_port, v->userdata);
+        if (s->inode == 0 && v->ops.held(e, s->local_port, v->userdata))
+                ob->listener_legitimate = true;
 }
 
 static EvictionVerdict judge(EvictorRun *run, const Reservation *r, const Endpoint *e,
@@ -43,7 +47,7 @@ static EvictionVerdict judge(EvictorRun *run, const Reservation *r, const Endpoi
         o.ours = is_ours(run->v, s);
         if (!o.ours && r != &nobody)
                 identify_observe(run->v->identify, r, &o);
-        o.listener_legitimate = is_accepted(run, r, e, s, &served);
+        find_who_accepted(run, r, e, &o, &served);
         *ret_kind = policy_judge(r, e, &o);
         return eviction_judge(scope, *ret_kind, &o, served);
 }

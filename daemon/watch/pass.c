@@ -61,12 +61,14 @@ static bool listener_accepts(const PassListener *l, const Socket *s)
                                              : s->local.family == AF_INET6 || !l->v6only;
 }
 
-/* Is there a listener of this reservation's port that may have accepted the connection? cgroup: of
- * the connection where it counts, since what is accepted has its listener's; else 0. */
+/* Is there a listener of this reservation's port that may have accepted the connection? *ret_elsewhere:
+ * none of the same cgroup. */
 static bool has_listener(const Pass *p, const Reservation *r, const Socket *s, bool legitimate,
-                         uint64_t cgroup)
+                         bool *ret_elsewhere)
 {
         size_t low = 0, high = p->n_listeners;
+
+        *ret_elsewhere = false;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
@@ -79,11 +81,13 @@ static bool has_listener(const Pass *p, const Reservation *r, const Socket *s, b
         for (; low < p->n_listeners && p->listeners[low].port == s->local_port; low++) {
                 const PassListener *l = p->listeners + low;
 
-                if (l->reservation == r && l->legitimate == legitimate && listener_accepts(l, s) &&
-                    (cgroup == 0 || l->cgroup == 0 || l->cgroup == cgroup))
+                if (l->reservation != r || l->legitimate != legitimate || !listener_accepts(l, s))
+                        continue;
+                *ret_elsewhere = l->cgroup != s->cgroup;
+                if (!*ret_elsewhere)
                         return true;
         }
-        return false;
+        return *ret_elsewhere;
 }
 
 static int note_listener(Pass *p, const Reservation *r, const Socket *s, bool legitimate)
@@ -125,16 +129,15 @@ static int note_owner(Pass *p, const Reservation *r, const Endpoint *e, const So
         return 0;
 }
 
-static bool may_be_accepted(Pass *p, const Reservation *r, const Endpoint *e, const Observation *o)
+static void find_who_accepted(Pass *p, const Reservation *r, const Endpoint *e, Observation *o)
 {
         const Socket *s = &o->socket;
 
         if (!is_connection(s))
-                return false;
-        /* The cgroup of an earlier run of the listener's differs, and is gone. */
-        if (has_listener(p, r, s, true, o->owner == TRI_NO ? s->cgroup : 0))
-                return true;
-        return s->inode == 0 && p->ops->held && p->ops->held(e, s->local_port, p->userdata);
+                return;
+        if (has_listener(p, r, s, true, &o->listener_elsewhere) ||
+            (s->inode == 0 && p->ops->held && p->ops->held(e, s->local_port, p->userdata)))
+                o->listener_legitimate = true;
 }
 
 Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
@@ -144,7 +147,7 @@ Kind pass_judge(Pass *p, const Reservation *r, const Endpoint *e, const Socket *
         o.ours = p->ops->is_ours && p->ops->is_ours(s->cookie, s->inode, p->userdata);
         if (!o.ours)
                 identify_observe(p->identify, r, &o);
-        o.listener_legitimate = o.listener_legitimate || may_be_accepted(p, r, e, &o);
+        find_who_accepted(p, r, e, &o);
         return policy_judge(r, e, &o);
 }
 
@@ -199,6 +202,7 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
 {
         Socket known = *s;
         CollisionEntry *x;
+        bool unused;
         Kind kind;
         int q;
 
@@ -222,7 +226,7 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
         if (!kind_is_collision(kind))
                 return 0;
         /* A foreign listener is the collision; those whom it serves are not some more. */
-        if (!x && is_connection(s) && has_listener(p, r, s, false, 0))
+        if (!x && is_connection(s) && has_listener(p, r, s, false, &unused))
                 return 0;
         return collide(p, r, e, s, kind, x);
 }

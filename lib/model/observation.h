@@ -75,4 +75,7 @@ typedef struct Observation {
         /* The owner, PID 1 or we listen on its local port: it may have been accepted. For what
          * remains of a connection, a hold of ours there is enough. */
         bool listener_legitimate;
+        /* That listener has another cgroup. What it accepts has its own; or that of the listener of an
+         * earlier run, which is gone. */
+        bool listener_elsewhere;
 } Observation;

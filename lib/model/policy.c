@@ -63,6 +63,13 @@ bool endpoint_concerns(const Endpoint *e, const Socket *s)
                endpoint_meets_address(e, &s->local, s->v6only);
 }
 
+/* By one that is meant to listen there. */
+static bool was_accepted(const Observation *o)
+{
+        return o->listener_legitimate && o->socket.protocol == IPPROTO_TCP &&
+               socket_is_connected(&o->socket) && !(o->listener_elsewhere && o->owner == TRI_NO);
+}
+
 Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o)
 {
         const Socket *s = &o->socket;
@@ -76,7 +83,7 @@ Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o)
                 return KIND_NONE;
         if (o->owner == TRI_YES)
                 return KIND_OWNER;
-        if (o->listener_legitimate && s->protocol == IPPROTO_TCP && socket_is_connected(s))
+        if (was_accepted(o))
                 return KIND_ACCEPTED;
         if (socket_is_remains(s))
                 return KIND_STALE;

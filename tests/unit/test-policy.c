@@ -19,7 +19,17 @@
 #define TCP IPPROTO_TCP
 #define UDP IPPROTO_UDP
 
-enum { OURS = 1, PID1 = 2, LEGIT = 4, V6ONLY = 8, INODE = 16, GONE = 32, KERNEL = 64, MPTCP = 128 };
+enum {
+        OURS = 1,
+        PID1 = 2,
+        LEGIT = 4,
+        V6ONLY = 8,
+        INODE = 16,
+        GONE = 32,
+        KERNEL = 64,
+        MPTCP = 128,
+        ELSEWHERE = 256
+};
 
 typedef struct Row {
         const char *name;
@@ -96,6 +106,12 @@ static const Row rows[] = {
         { "a listener's remains", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_TIME_WAIT, TRI_YES, TRI_UNKNOWN, LEGIT, KIND_ACCEPTED, REUSE },
         { "accepted by an earlier run", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES, TRI_UNKNOWN, LEGIT | INODE | GONE,
           KIND_ACCEPTED, REUSE },
+        { "accepted by an earlier run, its listener's is another", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_YES,
+          TRI_UNKNOWN, LEGIT | ELSEWHERE | INODE | GONE, KIND_ACCEPTED, REUSE },
+        { "a stranger's, beside the owner's listener", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_ESTABLISHED, TRI_NO, TRI_NO,
+          LEGIT | ELSEWHERE | INODE, KIND_SQUATTER, NO },
+        { "remains beside the owner's listener", TCP, NULL, 80, 80, TCP, "127.0.0.1", 80, SOCKET_TIME_WAIT, TRI_YES, TRI_UNKNOWN,
+          LEGIT | ELSEWHERE, KIND_ACCEPTED, REUSE },
         { "a second listener is not accepted", TCP, NULL, 80, 80, TCP, "0.0.0.0", 80, SOCKET_LISTEN, TRI_NO, TRI_NO, LEGIT | INODE,
           KIND_SQUATTER, NO },
         { "a bound one is not accepted", TCP, NULL, 80, 80, TCP, "0.0.0.0", 80, SOCKET_CLOSE, TRI_NO, TRI_NO, LEGIT | INODE, KIND_SQUATTER,
@@ -186,6 +202,7 @@ static void make(const Row *row, Endpoint *e, Observation *o)
                 .cgroup_gone = row->flags & GONE,
                 .no_process = row->flags & KERNEL,
                 .listener_legitimate = row->flags & LEGIT,
+                .listener_elsewhere = row->flags & ELSEWHERE,
         };
         assert_int_equal(address_parse(row->local, &o->socket.local), 0);
         o->socket.family = o->socket.local.family;
