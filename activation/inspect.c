@@ -4,9 +4,9 @@
  * socket. Socket-activated, for user portreserved and root.
  *
  * It runs as a user of its own with the right to read all of /proc, and none to change anything. Each
- * question has a process of its own, which is killed when it takes too long: what is read of a
- * process can wait for that process (its command line, in memory that is backed by a file system of
- * its own), and strangers are whom this is about. */
+ * question has a process of its own, which is killed when it takes too long: a command line is read
+ * under a lock of its process's memory, which one that waits for a dead file server has for as long
+ * as it waits. */
 
 #include <errno.h>
 #include <limits.h>

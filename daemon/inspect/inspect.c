@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "kernel/inspect-client.h"
 
-/* A boot with as many collisions has worse problems; these are told with the names of their units. */
-#define QUESTIONS_MAX 64u
+/* What can be answered while one waits, four at a time; more are told with the names of their units. */
+#define QUESTIONS_MAX 256u
 /* Fewer than the helper answers at a time. */
 #define UNDER_WAY_MAX 4u
 /* The helper's process for a question has been killed by then. */
