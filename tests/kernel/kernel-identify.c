@@ -583,6 +583,60 @@ static void test_holder(void **state)
         holder_done(&h);
 }
 
+/* A unit that is started again has a cgroup of the same name, and is another: what the first made may
+ * be anybody's by now. */
+static int same_name_again(const Child *c)
+{
+        _cleanup_(identify_freep) Identify *i = NULL;
+        Reservation r = reservation("again.service", UID_INVALID),
+                    other = reservation("other.service", UID_INVALID);
+        const char *path;
+        char directory[512], unused[512];
+        bool pid1;
+        Holder h;
+        int k;
+
+        if (identify_new(&i) < 0 ||
+            cgroup_map_path(identify_cgroups(i), c->socket.cgroup, &path) < 0)
+                return 1;
+        cgroup_directory("again.service", directory, unused);
+        if (rmdir(directory) < 0 || mkdir(directory, 0777) < 0 || chmod(directory, 0777) < 0)
+                return 2;
+        /* It was made by the unit of that name, and is no other's. */
+        if (owner_of(i, &r, &c->socket, &pid1) != TRI_YES ||
+            owner_of(i, &other, &c->socket, &pid1) != TRI_NO)
+                return 3;
+        if (identify_holder(i, &c->socket, KIND_UNKNOWN, &h) < 0)
+                return 4;
+        k = !h.certain && h.unit && strcmp(h.unit, "again.service") == 0 ? 0 : 5;
+        holder_done(&h);
+        return k;
+}
+
+static void test_same_name_again(void **state)
+{
+        char directory[512], path[512];
+        struct stat st;
+        Child c;
+
+        c = start_child("again.service", 0);
+        end_child(&c);
+        remove_cgroup("again.service");
+        cgroup_directory("again.service", directory, path);
+        /* Root asks the kernel, everybody else has walked. */
+        for (unsigned round = 0; round < 2; round++) {
+                make_cgroup("again.service");
+                assert_int_equal(chmod(directory, 0777), 0);
+                assert_int_equal(chmod(slice_path, 0777), 0);
+                assert_int_equal(stat(directory, &st), 0);
+                c.socket.cgroup = st.st_ino;
+                assert_int_equal(round == 0 ? same_name_again(&c) : as_nobody(same_name_again, &c),
+                                 0);
+                remove_cgroup("again.service");
+        }
+        assert_int_equal(chmod(slice_path, 0755), 0);
+}
+
 static int set_up(void **state)
 {
         _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
@@ -633,7 +687,7 @@ int main(void)
                 cmocka_unit_test(test_denied),      cmocka_unit_test(test_owner),
                 cmocka_unit_test(test_owner_alias), cmocka_unit_test(test_owner_unknown),
                 cmocka_unit_test(test_owner_user),  cmocka_unit_test(test_owner_extra),
-                cmocka_unit_test(test_holder),
+                cmocka_unit_test(test_holder),      cmocka_unit_test(test_same_name_again),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "kernel/cgroup-memory.h"
 #include "kernel/cgroup.h"
 
 #define ID  "4f5e6a7b8c9d0123456789abcdef0123456789abcdef0123456789abcdef0123"
@@ -452,6 +453,71 @@ static void test_map_follows_changes(void **state)
         take_away("user.slice/later.scope");
 }
 
+/* What has gone is remembered, and never taken for what is there: not even where the file system gives
+ * the number of the one to another, as kernfs never does. */
+static void test_map_remembers(void **state)
+{
+        _cleanup_(cgroup_map_freep) CgroupMap *m = NULL;
+        uint64_t asked, walked, other;
+        const char *path;
+
+        assert_int_equal(cgroup_map_new(root, &m), 0);
+        asked = make("system.slice/asked.service");
+        walked = make("system.slice/walked.service");
+        assert_null(cgroup_map_former_path(m, asked));
+        assert_int_equal(cgroup_map_path(m, asked, &path), 0);
+        other = make("user.slice/other.scope");
+        take_away("system.slice/asked.service");
+        take_away("system.slice/walked.service");
+        assert_int_equal(cgroup_map_path(m, asked, &path), -ENOENT);
+        assert_string_equal(cgroup_map_former_path(m, asked), "/system.slice/asked.service");
+        /* Also when another walk has come by. */
+        assert_int_equal(path_in_time(m, other, &path), 0);
+        assert_string_equal(cgroup_map_former_path(m, asked), "/system.slice/asked.service");
+        assert_string_equal(cgroup_map_former_path(m, walked), "/system.slice/walked.service");
+        assert_null(cgroup_map_former_path(m, UINT64_C(1) << 60));
+        take_away("user.slice/other.scope");
+
+        for (unsigned i = 0; i < 50; i++) {
+                char name[64];
+
+                (void) snprintf(name, sizeof(name), "system.slice/new%u.service", i);
+                if (make(name) == asked) {
+                        if (cgroup_map_path(m, asked, &path) >= 0)
+                                assert_string_equal(path + 1, name);
+                }
+                take_away(name);
+        }
+}
+
+/* A thousand and more: what does not fit is forgotten, not mixed up. */
+static void test_memory(void **state)
+{
+        CgroupMemory *m = calloc(1, sizeof(*m));
+        char path[32];
+        unsigned n = 0;
+
+        assert_non_null(m);
+        assert_null(cgroup_memory_get(m, 7));
+        for (uint64_t id = 1; id <= 3000; id++) {
+                (void) snprintf(path, sizeof(path), "/%u.scope", (unsigned) (id * 3));
+                cgroup_memory_put(m, id * 3, path);
+                cgroup_memory_put(m, id * 3, path);
+        }
+        for (uint64_t id = 1; id <= 9000; id++) {
+                const char *found = cgroup_memory_get(m, id);
+
+                if (!found)
+                        continue;
+                (void) snprintf(path, sizeof(path), "/%u.scope", (unsigned) id);
+                assert_string_equal(found, path);
+                n++;
+        }
+        assert_int_equal(n, CGROUP_MEMORY_SLOTS);
+        cgroup_memory_done(m);
+        free(m);
+}
+
 static uint64_t now_msec(void)
 {
         struct timespec ts;
@@ -504,6 +570,8 @@ int main(void)
                 cmocka_unit_test(test_parse_proc),
                 cmocka_unit_test(test_map),
                 cmocka_unit_test(test_map_follows_changes),
+                cmocka_unit_test(test_map_remembers),
+                cmocka_unit_test(test_memory),
                 cmocka_unit_test(test_map_walks_seldom),
                 cmocka_unit_test(test_map_bad_root),
         };
