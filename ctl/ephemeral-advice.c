@@ -165,5 +165,10 @@ json_t *ephemeral_advice(const EphemeralLook *l, const json_t *peers, const json
                         return NULL;
         if (advise_reserved(l, advice) < 0 || advise_wider(l, advice) < 0)
                 return NULL;
+        if (json_array_size(advice) == 0 &&
+            add(advice, NULL,
+                "the range is as wide as it can be: fewer sockets at a time, or more addresses") <
+                    0)
+                return NULL;
         return TAKE_PTR(advice);
 }

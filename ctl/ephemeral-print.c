@@ -182,12 +182,13 @@ static void say_settings(const Ctl *c, const EphemeralLook *l)
 
 static void say_advice(const Ctl *c, const EphemeralLook *l, const json_t *advice)
 {
+        unsigned dropped = ephemeral_pool_dropped(l->pool);
         const json_t *v;
         size_t i;
 
-        if (ephemeral_pool_dropped(l->pool) > 0)
-                say(c, "and %u sockets to more places than are counted apart",
-                    ephemeral_pool_dropped(l->pool));
+        if (dropped > 0)
+                say(c, "and %u socket%s to more places than are counted apart", dropped,
+                    PLURAL(dropped));
         say(c, "%s", "");
         say(c, "connect() takes a port again for another destination, bind() takes it from all of "
                "them: for each, what is left is counted by how its ports are chosen.");

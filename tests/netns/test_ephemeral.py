@@ -386,6 +386,22 @@ def test_many_destinations(ctl, pool):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_a_range_that_cannot_be_wider(ctl, pool):
+    """Next to nothing is left, and nobody has most of it."""
+    PORT_RANGE.write_text("65506 65535")
+    pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("65506")
+    for i in range(28):
+        os.seteuid(2000 + i)
+        try:
+            assert pool.one(to(9), kind=socket.SOCK_DGRAM)
+        finally:
+            os.seteuid(0)
+    found = ctl.json("ephemeral")
+    assert found["udp"]["left"] == 2 and [p["udp_ports"] for p in found["programs"]] == [1] * 5
+    assert [a["message"] for a in found["advice"]] == ["the range is as wide as it can be: fewer sockets at a time, or more addresses"]
+    assert "Nobody runs short" not in ctl("ephemeral", code=0).stdout
+
+
 def test_who_set_the_range(ctl, pool):
     """Of the files the last one wins, and only what is in force is named."""
     script = """set -e
