@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "daemon/evict/evictor-internal.h"
+#include "model/bind-rules.h"
 
 /* What is judged against where nobody declares the port. */
 static const Reservation nobody = { .name = (char *) "", .uid = UID_INVALID };
@@ -80,9 +81,11 @@ Kind evictor_judge(EvictorRun *run, const Socket *s, Eviction *x)
                 EvictionVerdict verdict;
 
                 declared = true;
-                if (!endpoint_meets_address(e, &s->local, s->v6only))
+                if (!bind_rules_meet(e, s))
                         continue;
                 verdict = judge(run, r, e, s, scope_for(run, r), &kind);
+                if (kind == KIND_NONE)
+                        continue;
                 if (verdict == EVICTION_PASS) {
                         x->verdict = EVICTION_PASS;
                         return kind;

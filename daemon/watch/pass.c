@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "model/bind-rules.h"
 
 /* A TCP listener on one of our ports, judged for one reservation. Connections with its local port
  * may be its children. */
@@ -198,6 +199,14 @@ static int collide(Pass *p, const Reservation *r, const Endpoint *e, const Socke
         return 0;
 }
 
+/* Is in nobody's way at an IPv4 endpoint; nor are those whom it serves, though they look as if they
+ * were (bind-rules.h). */
+static bool is_v6_neighbour(const Socket *s)
+{
+        return s->protocol == IPPROTO_TCP && s->state == SOCKET_LISTEN &&
+               s->local.family == AF_INET6;
+}
+
 static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
 {
         Socket known = *s;
@@ -206,8 +215,8 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
         Kind kind;
         int q;
 
-        if (!endpoint_meets_address(e, &s->local, s->v6only))
-                return 0;
+        if (!bind_rules_meet(e, s))
+                return is_v6_neighbour(s) ? note_listener(p, r, s, false) : 0;
         x = collision_set_find(p->set, e, s->local_port, s->cookie);
         if (x)
                 known.automatic = x->collision.holder.socket.automatic;
@@ -304,6 +313,14 @@ static int mark_fresh(Pass *p, int protocol, Tristate automatic)
         return sock_diag_dump(p->diag, protocol, states, filter, on_marked_row, &mark);
 }
 
+static void forget_fresh(Pass *p, CollisionEntry *x)
+{
+        if (p->fresh == x)
+                p->fresh = x->next;
+        collision_set_remove(p->set, x);
+        collision_entry_free(x);
+}
+
 /* BC_AUTO tells a port that the kernel chose from one that was bound explicitly: a second dump
  * passes only the former. A third shows which of the others are still there; one that went
  * meanwhile was neither for sure and is forgotten. */
@@ -316,21 +333,21 @@ static void tell_ephemeral(Pass *p, int protocol)
                 next = x->next;
                 if (!wants_automatic(x, protocol))
                         continue;
-                if (p->fresh == x)
-                        p->fresh = next;
-                collision_set_remove(p->set, x);
-                collision_entry_free(x);
+                forget_fresh(p, x);
         }
 }
 
 static void judge_fresh(Pass *p)
 {
-        for (CollisionEntry *x = p->fresh; x; x = x->next) {
+        for (CollisionEntry *x = p->fresh, *next; x; x = next) {
                 Collision *c = &x->collision;
                 Kind kind = pass_judge(p, c->reservation, c->endpoint, &c->holder.socket);
 
+                next = x->next;
                 if (kind_is_collision(kind))
                         c->holder.kind = kind;
+                else if (kind == KIND_NONE)
+                        forget_fresh(p, x);
         }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/grow.h"
 #include "daemon/watch/watch-internal.h"
+#include "model/bind-rules.h"
 
 /* A server that closed more connections than that first has them destroyed in several rounds. */
 #define REMAINS_MAX    16384u
@@ -128,8 +129,7 @@ static int on_remains_row(const Socket *s, void *userdata)
 {
         Query *q = userdata;
 
-        if (!s->timewait || !endpoint_meets_address(q->endpoint, &s->local, s->v6only) ||
-            q->n_rows >= REMAINS_MAX)
+        if (!s->timewait || !bind_rules_meet(q->endpoint, s) || q->n_rows >= REMAINS_MAX)
                 return 0;
         if (!GROW(q->rows, q->n_rows_allocated, q->n_rows + 1))
                 return -ENOMEM;

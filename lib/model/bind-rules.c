@@ -11,19 +11,20 @@
 /* An IPv6 connection stands in the way of 0.0.0.0, unless it is v6only, which bind() to an IPv6
  * address has made it, and a v6only listener: ipv4_rcv_saddr_equal() in net/ipv6/inet6_hashtables.c
  * looks at nothing else. */
-static bool meets(const Endpoint *e, const Socket *s)
+bool bind_rules_meet(const Endpoint *e, const Socket *s)
 {
         const Address odd = { .family = AF_INET, .in.s_addr = htonl(IPV4_OF_IPV6) };
 
-        if (endpoint_concerns(e, s))
-                return true;
-        return e->protocol == s->protocol && endpoint_has_port(e, s->local_port) && !s->v6only &&
-               s->local.family == AF_INET6 && endpoint_meets_address(e, &odd, false);
+        if (e->protocol != s->protocol || !endpoint_has_port(e, s->local_port))
+                return false;
+        return endpoint_meets_address(e, &s->local, s->v6only) ||
+               (s->local.family == AF_INET6 && !s->v6only &&
+                endpoint_meets_address(e, &odd, false));
 }
 
 Tristate bind_rules_allow(const Endpoint *e, bool reuseaddr, const Socket *s)
 {
-        if (!meets(e, s))
+        if (!bind_rules_meet(e, s))
                 return TRI_YES;
         if (!reuseaddr)
                 return TRI_NO;

@@ -13,6 +13,10 @@
 
 #include "model/policy.h"
 
+/* Is a plain bind() at the endpoint refused beside that socket? Its v6only counts, which sock_diag(7)
+ * does not tell of connections: there they look as if they had it not. */
+bool bind_rules_meet(const Endpoint *e, const Socket *s);
+
 /* A server at that endpoint, which sets SO_REUSEADDR or does not. TRI_UNKNOWN: that hangs on the
  * SO_REUSEADDR of s, which is not known. */
 Tristate bind_rules_allow(const Endpoint *e, bool reuseaddr, const Socket *s);

@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "model/bind-rules.h"
+
 static const char *const kind_names[_KIND_MAX] = {
         [KIND_NONE] = "none",           [KIND_HOLD] = "hold",         [KIND_LISTENER] = "listener",
         [KIND_OWNER] = "owner",         [KIND_ACCEPTED] = "accepted", [KIND_STALE] = "stale",
@@ -57,10 +59,14 @@ static bool socket_is_remains(const Socket *s)
         }
 }
 
-bool endpoint_concerns(const Endpoint *e, const Socket *s)
+/* Of IPv6 connections beside 0.0.0.0 only those count that the kernel gave their port: a bind() made
+ * them v6only. What is left when they have gone looks like what a v6only server leaves. */
+static bool endpoint_concerns(const Endpoint *e, const Socket *s)
 {
-        return e->protocol == s->protocol && endpoint_has_port(e, s->local_port) &&
-               endpoint_meets_address(e, &s->local, s->v6only);
+        if (!bind_rules_meet(e, s))
+                return false;
+        return endpoint_meets_address(e, &s->local, s->v6only) ||
+               (socket_is_connected(s) && !socket_is_remains(s) && s->automatic != TRI_NO);
 }
 
 /* By one that is meant to listen there. */

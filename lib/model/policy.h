@@ -33,6 +33,3 @@ bool kind_is_collision(Kind k);
 /* The kind of this socket, seen from one endpoint. TRI_UNKNOWN in socket.automatic counts as
  * squatter, unless the socket is connected and never listened, then ephemeral. */
 Kind policy_judge(const Reservation *r, const Endpoint *e, const Observation *o);
-
-/* Is it on the endpoint's port, at an address that meets the endpoint's? */
-bool endpoint_concerns(const Endpoint *e, const Socket *s);

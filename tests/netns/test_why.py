@@ -237,3 +237,30 @@ def test_a_plain_user_below_1024(plain, ctl, reuse):
     assert found["would_bind_certain"] and found["not_seen"] == ([] if sees_bound() else found["not_seen"])
     assert_prediction(found)
     scene.end()
+
+
+def test_an_ipv6_connection_at_an_ipv4_port(daemon, ctl):
+    """Linux lets no server bind 0.0.0.0 beside an IPv6 connection whose port the kernel chose, which therefore is a collision. One that
+    was bound first, and those of a server for IPv6 alone, are in nobody's way."""
+    ports = thiefs, bound, served = 48121, 48122, 48123
+    with socket.create_server(("::1", 7000), family=socket.AF_INET6) as server:
+        first = scenes.opened(scenes.TCP, "[::1]", False, bound)
+        first.connect(("::1", 7000))
+        neighbour = scenes.opened(scenes.TCP, "[::] v6only", True, served)
+        neighbour.listen()
+        client = socket.create_connection(("::1", served))
+        accepted = neighbour.accept()[0]
+        thief6 = scenes.Scene(thiefs, 5000, "ESTABLISHED", "client", "[::1]", False)
+        d = daemon("".join(f"[p{p}]\nListenStream=0.0.0.0:{p}\nHold=none\n" for p in ports))
+        wait_until(lambda: d.state()["collisions"], "the collision is seen")
+        collision, = [e["collision"] for p in ports for e in d.endpoints(f"p{p}") if e["collision"]]
+        assert (collision["kind"], collision["local"]) == ("ephemeral", f"[::1]:{thiefs}")
+        for port in ports:
+            found = why(ctl, port)
+            assert_prediction(found, "0.0.0.0")
+            assert found["would_bind"] == ("no" if port == thiefs else "yes")
+        thief6.end()
+        wait_until(lambda: not d.state()["collisions"], "it is over")
+        assert [e["port"] for e in d.events("collision")] == [thiefs]
+        for s in first, client, accepted, neighbour:
+            s.close()
