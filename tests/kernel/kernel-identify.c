@@ -243,6 +243,48 @@ static void test_find_inode(void **state)
         assert_int_equal(process_has_inode(c.pid, c.socket.inode), -ENOENT);
 }
 
+/* By a copy of its socket, which is the only thing that is taken of a process, and not kept. */
+static void test_socket_reuse(void **state)
+{
+        int fds[2], on = 1, fd, r;
+        struct stat st;
+        char byte;
+        pid_t pid;
+
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(pipe(fds), 0);
+        pid = fork();
+        if (pid == 0) {
+                close(fds[1]);
+                _exit(read(fds[0], &byte, 1) == 0 ? 0 : 1);
+        }
+        close(fds[0]);
+        assert_int_equal(process_socket_reuse(pid, fd, (uint32_t) st.st_ino), 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+        assert_int_equal(process_socket_reuse(pid, fd, (uint32_t) st.st_ino), 1);
+        /* Another socket by now, no socket, or no such fd. */
+        assert_int_equal(process_socket_reuse(pid, fd, (uint32_t) st.st_ino + 1), -ENOENT);
+        assert_int_equal(process_socket_reuse(pid, fds[0], (uint32_t) st.st_ino), -ENOENT);
+        assert_int_equal(process_socket_reuse(pid, 4711, (uint32_t) st.st_ino), -ENOENT);
+        close(fds[1]);
+        assert_int_equal(waitpid(pid, &r, 0), pid);
+        assert_int_equal(process_socket_reuse(pid, fd, (uint32_t) st.st_ino), -ENOENT);
+        close(fd);
+}
+
+static int sees_all(const Child *c)
+{
+        return process_sees_all();
+}
+
+static void test_sees_all(void **state)
+{
+        assert_true(process_sees_all());
+        assert_int_equal(as_nobody(sees_all, NULL), 0);
+}
+
 /* In a cgroup below that of the service. */
 static void test_find_below(void **state)
 {
@@ -682,12 +724,13 @@ static int tear_down(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_ids),         cmocka_unit_test(test_root),
-                cmocka_unit_test(test_find_inode),  cmocka_unit_test(test_find_below),
-                cmocka_unit_test(test_denied),      cmocka_unit_test(test_owner),
-                cmocka_unit_test(test_owner_alias), cmocka_unit_test(test_owner_unknown),
-                cmocka_unit_test(test_owner_user),  cmocka_unit_test(test_owner_extra),
-                cmocka_unit_test(test_holder),      cmocka_unit_test(test_same_name_again),
+                cmocka_unit_test(test_ids),          cmocka_unit_test(test_root),
+                cmocka_unit_test(test_find_inode),   cmocka_unit_test(test_find_below),
+                cmocka_unit_test(test_socket_reuse), cmocka_unit_test(test_sees_all),
+                cmocka_unit_test(test_denied),       cmocka_unit_test(test_owner),
+                cmocka_unit_test(test_owner_alias),  cmocka_unit_test(test_owner_unknown),
+                cmocka_unit_test(test_owner_user),   cmocka_unit_test(test_owner_extra),
+                cmocka_unit_test(test_holder),       cmocka_unit_test(test_same_name_again),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
