@@ -186,22 +186,41 @@ static bool has_unnamed(const Findings *f)
         return false;
 }
 
-static int confess(Findings *f)
+/* Files of the configuration as a whole, which is nearly always that they are not to be read. */
+static int confess_files(const Config *config, json_t *array)
 {
-        int r = 0;
+        for (size_t i = 0; i < config->n_errors; i++) {
+                const Diagnostic *d = &config->errors[i];
+
+                if (d->line == 0 && json_append_text(array, "%s: %s", d->file, d->message) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int confess(const Config *config, Findings *f)
+{
+        int r;
 
         f->not_seen = json_array();
         if (!f->not_seen)
                 return -ENOMEM;
+        r = confess_files(config, f->not_seen);
+        if (r < 0)
+                return r;
         if (!f->look.sees_bound)
                 r = json_append_text(f->not_seen, "sockets that are bound and do not listen: this "
                                                   "kernel does not list them (Linux 6.8 does)");
         if (r >= 0 && has_unnamed(f))
                 r = json_append_text(f->not_seen,
                                      "which process of another user has it: ask as root");
-        if (r >= 0 && !f->prediction.certain && geteuid() != 0)
+        if (r >= 0 && !f->prediction.certain && f->look.sees_bound)
                 r = json_append_text(f->not_seen,
-                                     "whether it was opened with SO_REUSEADDR: ask as root");
+                                     geteuid() == 0
+                                             ? "how sockets there share the port (SO_REUSEADDR, "
+                                               "IPV6_V6ONLY): the kernel does not tell of these"
+                                             : "how sockets there share the port (SO_REUSEADDR, "
+                                               "IPV6_V6ONLY): ask as root");
         return r;
 }
 
@@ -279,7 +298,7 @@ static int look_and_judge(const Ctl *c, const Config *config, const json_t *stat
         if (r >= 0)
                 r = foresee(config, f);
         if (r >= 0)
-                r = confess(f);
+                r = confess(config, f);
         return r < 0 ? r : describe(state, f);
 }
 

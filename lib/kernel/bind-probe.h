@@ -11,10 +11,11 @@
 #include "model/endpoint.h"
 
 /* Does the kernel let a TCP socket with SO_REUSEADDR be bound there now? Tried with one that is
- * closed at once and never listens. Beside sockets that keep a plain bind out it takes nothing from
- * anybody: servers with SO_REUSEADDR get in beside it, and others are refused already. For no other
- * case; nor for UDP, where the newest socket gets the datagrams. 1: yes, 0: no, -EACCES (a port below
- * 1024, as a plain user) and other errors of socket() and bind(). */
+ * closed at once and never listens. Only beside sockets that keep a plain bind out: servers with
+ * SO_REUSEADDR get in beside it, and others are refused already, but for the microseconds in which
+ * the last of those sockets goes by chance. Not for UDP, where the newest socket gets the datagrams.
+ * 1: yes, 0: no, -EACCES (a port below 1024, as a plain user) and other errors of socket() and
+ * bind(). */
 int bind_probe(const Endpoint *e, uint16_t port);
 
 /* The flag itself, of a socket that this process has open: through an fd of our own for a moment

@@ -226,6 +226,15 @@ def test_a_plain_user_is_told_what_was_not_seen(plain):
     s.close()
 
 
+def test_a_plain_user_may_not_read_the_configuration(plain, ctl, place):
+    config = place / "conf"
+    config.write_text("[web]\nPorts=8080/tcp\n")
+    config.chmod(0o600)
+    found = why(plain, 8080, f"--config={config}")
+    assert found["declared"] is None and any(str(config) in t and "ermission" in t for t in found["not_seen"])
+    assert why(ctl, 8080, f"--config={config}")["declared"]["name"] == "web"
+
+
 @pytest.mark.parametrize("reuse", [False, True])
 def test_a_plain_user_below_1024(plain, ctl, reuse):
     """There only root may try; remains of a server are guessed to share, since most servers do."""
