@@ -22,7 +22,6 @@
 #include "kernel/process-facts.h"
 #include "kernel/process.h"
 #include "kernel/sock-diag.h"
-#include "kernel/user-names.h"
 
 /* A search that has begun may take so long, or the whole budget if that is more. */
 #define SEARCH_USEC USEC_PER_SEC
@@ -153,13 +152,13 @@ static int name_former(Identify *i, uint64_t cgroup, Holder *h)
 }
 
 /* A container has names of its own for its uids, but for those that users start themselves. */
-static int name_user(Holder *h)
+static int name_user(Identify *i, Holder *h)
 {
         int r;
 
         if (!socket_uid_known(&h->socket) || (h->container && !h->user_unit))
                 return 0;
-        r = user_name(h->socket.uid, &h->user);
+        r = user_names_get(&i->users, h->socket.uid, &h->user);
         return r == -ENOMEM ? r : 0;
 }
 
@@ -177,7 +176,7 @@ static int name_all(Identify *i, const Socket *s, Holder *h)
                 r = name_process(i, cgroup, s, h);
         if (r >= 0 && s->cgroup != 0 && !h->cgroup)
                 r = name_former(i, s->cgroup, h);
-        return r < 0 ? r : name_user(h);
+        return r < 0 ? r : name_user(i, h);
 }
 
 int identify_holder(Identify *i, const Socket *s, Kind kind, Holder *ret)
@@ -209,7 +208,7 @@ static int replace_text(char **text, const char *by)
 }
 
 /* A cgroup that is there names it better than one that was, or than none. */
-static int take_cgroup(const char *path, Holder *h)
+static int take_cgroup(Identify *i, const char *path, Holder *h)
 {
         int r;
 
@@ -221,7 +220,7 @@ static int take_cgroup(const char *path, Holder *h)
                 return -ENOMEM;
         h->certain = true;
         r = name_path(path, h);
-        return r < 0 ? r : name_user(h);
+        return r < 0 ? r : name_user(i, h);
 }
 
 /* May everybody read the command lines of others? Not where /proc hides them (hidepid=), and what we
@@ -240,7 +239,7 @@ int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h)
         _cleanup_(freep) char *cgroup = NULL;
         int r;
 
-        r = take_cgroup(a->cgroup, h);
+        r = take_cgroup(i, a->cgroup, h);
         if (r < 0)
                 return r;
         if (a->outcome == INSPECT_NOBODY)
@@ -261,5 +260,5 @@ int identify_take_answer(Identify *i, const InspectAnswer *a, Holder *h)
                 return -ENOMEM;
         learn(i, &h->socket, cgroup, a->uid, false);
         /* That one has gone: where who has it is now. */
-        return take_cgroup(cgroup, h);
+        return take_cgroup(i, cgroup, h);
 }

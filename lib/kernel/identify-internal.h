@@ -5,6 +5,7 @@
 
 #include "kernel/identify.h"
 #include "kernel/owner.h"
+#include "kernel/user-names.h"
 
 #define MEMOS 1024u
 #define KNOWN 64u
@@ -36,6 +37,7 @@ typedef struct Known {
 
 struct Identify {
         CgroupMap *map;
+        UserNames users;
         Owner **owners; /* by reservation name */
         size_t n_owners, n_owners_allocated;
         Memo memos[MEMOS];

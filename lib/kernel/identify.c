@@ -38,6 +38,7 @@ int identify_new(Identify **ret)
         i = calloc(1, sizeof(*i));
         if (!i)
                 return -ENOMEM;
+        user_names_init(&i->users, NULL, NULL);
         i->budget_usec = SEARCH_BUDGET_USEC;
         i->window_usec = USEC_PER_SEC;
         r = cgroup_map_new(NULL, &i->map);
@@ -54,6 +55,7 @@ Identify *identify_free(Identify *i)
         for (size_t k = 0; k < i->n_owners; k++)
                 owner_free(i->owners[k]);
         free(i->owners);
+        user_names_done(&i->users);
         cgroup_map_free(i->map);
         free(i);
         return NULL;

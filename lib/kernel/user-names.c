@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "base/parse.h"
 #include "base/printable.h"
 #include "model/reservation.h"
@@ -17,37 +19,107 @@
 /* Some thousand users; of larger files nothing is said. */
 #define PASSWD_MAX (1024u * 1024u)
 
-/* "NAME:PASSWORD:UID:…": the name of the line if it is of that uid. The line is taken apart. */
-static const char *name_of_line(char *line, uid_t uid)
+void user_names_init(UserNames *u, const char *passwd, const char *dynamic)
 {
-        const char *name = strsep(&line, ":"), *number;
-        uint64_t v;
-
-        if (!name[0] || name[0] == '#' || !line || !strsep(&line, ":") || !line)
-                return NULL;
-        number = strsep(&line, ":");
-        return parse_uint(number, 0, UID_INVALID - 1u, &v) >= 0 && v == uid ? name : NULL;
+        *u = (UserNames){
+                .passwd = passwd ?: "/etc/passwd",
+                .dynamic = dynamic ?: "/run/systemd/dynamic-uid",
+        };
 }
 
-static int find_in_passwd(const char *path, uid_t uid, char **ret)
+static void forget(UserNames *u)
 {
-        _cleanup_(freep) char *text = NULL;
+        free(u->text);
+        u->text = NULL;
+        u->n_entries = 0;
+        u->seen = (struct stat){};
+}
+
+void user_names_done(UserNames *u)
+{
+        forget(u);
+        free(u->entries);
+        u->entries = NULL;
+        u->n_allocated = 0;
+}
+
+/* "NAME:PASSWORD:UID:…". The line is taken apart. */
+static bool parse_line(char *line, struct UserEntry *ret)
+{
+        const char *name = strsep(&line, ":");
+        uint64_t v;
+
+        if (!name[0] || name[0] == '#' || !line || !strsep(&line, ":") || !line ||
+            parse_uint(strsep(&line, ":"), 0, UID_INVALID - 1u, &v) < 0)
+                return false;
+        *ret = (struct UserEntry){ .uid = (uid_t) v, .name = name };
+        return true;
+}
+
+/* Of those with one uid the first in the file is what getpwuid(3) gives. */
+static int compare(const void *a, const void *b)
+{
+        const struct UserEntry *x = a, *y = b;
+
+        if (x->uid != y->uid)
+                return x->uid < y->uid ? -1 : 1;
+        return x->name < y->name ? -1 : x->name > y->name;
+}
+
+static int load(UserNames *u)
+{
         char *p, *line;
         int r;
 
-        r = file_read(path, PASSWD_MAX, &text, NULL);
+        forget(u);
+        r = file_read(u->passwd, PASSWD_MAX, &u->text, NULL);
         if (r < 0)
                 return r;
-        p = text;
+        p = u->text;
         while ((line = strsep(&p, "\n"))) {
-                const char *name = name_of_line(line, uid);
-
-                if (!name)
-                        continue;
-                *ret = printable(name);
-                return *ret ? 0 : -ENOMEM;
+                if (!GROW(u->entries, u->n_allocated, u->n_entries + 1)) {
+                        forget(u);
+                        return -ENOMEM;
+                }
+                u->n_entries += parse_line(line, u->entries + u->n_entries);
         }
-        return -ENOENT;
+        qsort(u->entries, u->n_entries, sizeof(u->entries[0]), compare);
+        return 0;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+        return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+               a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static int find_in_passwd(UserNames *u, uid_t uid, char **ret)
+{
+        size_t low = 0, high;
+        struct stat st;
+        int r;
+
+        if (stat(u->passwd, &st) < 0)
+                return -errno;
+        if (!is_same(&st, &u->seen)) {
+                r = load(u);
+                if (r == -ENOMEM)
+                        return r;
+                u->seen = st;
+        }
+        high = u->n_entries;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (u->entries[middle].uid < uid)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low == u->n_entries || u->entries[low].uid != uid)
+                return -ENOENT;
+        *ret = printable(u->entries[low].name);
+        return *ret ? 0 : -ENOMEM;
 }
 
 /* systemd keeps links for those who must not wait for it, as dbus-daemon (src/core/dynamic-user.c:
@@ -70,18 +142,13 @@ static int find_dynamic(const char *directory, uid_t uid, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-int user_name_in(const char *passwd, const char *dynamic, uid_t uid, char **ret)
+int user_names_get(UserNames *u, uid_t uid, char **ret)
 {
         int r;
 
-        r = find_in_passwd(passwd, uid, ret);
+        r = find_in_passwd(u, uid, ret);
         if (r >= 0 || r == -ENOMEM)
                 return r;
-        r = find_dynamic(dynamic, uid, ret);
+        r = find_dynamic(u->dynamic, uid, ret);
         return r >= 0 || r == -ENOMEM ? r : -ENOENT;
-}
-
-int user_name(uid_t uid, char **ret)
-{
-        return user_name_in("/etc/passwd", "/run/systemd/dynamic-uid", uid, ret);
 }

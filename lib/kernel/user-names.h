@@ -5,12 +5,28 @@
  * ask a directory server and hang for minutes, just when the network is what is wrong; the daemon
  * cannot wait for that, and a uid says as much. */
 
+#include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define USER_NAME_MAX 256u
 
-/* Of /etc/passwd, and of systemd's DynamicUser=. malloc'ed, printable. -ENOENT: in neither. */
-int user_name(uid_t uid, char **ret);
+typedef struct UserNames {
+        const char *passwd, *dynamic;
+        struct stat seen; /* of the passwd that was read */
+        char *text;       /* of it, taken apart; NULL: none */
+        struct UserEntry {
+                uid_t uid;
+                const char *name;
+        } * entries; /* by uid */
+        size_t n_entries, n_allocated;
+} UserNames;
 
-/* The same of other files (tests): passwd(5), and the directory of links "direct:UID" to names. */
-int user_name_in(const char *passwd, const char *dynamic, uid_t uid, char **ret);
+/* Embedded. Other files than the system's for tests: passwd(5), and a directory of links "direct:UID"
+ * to names. NULL: the system's. */
+void user_names_init(UserNames *u, const char *passwd, const char *dynamic);
+void user_names_done(UserNames *u);
+
+/* Of /etc/passwd, which is read again once it has changed, and of systemd's DynamicUser=. malloc'ed,
+ * printable. -ENOENT: in neither. */
+int user_names_get(UserNames *u, uid_t uid, char **ret);
