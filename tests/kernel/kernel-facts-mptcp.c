@@ -73,7 +73,7 @@ static void test_bound_only(void **state)
 
 static void test_listener(void **state)
 {
-        _cleanup_(closep) int fd = -1, plain = listener_on("127.0.0.1", 30001);
+        _cleanup_(closep) _unused_ int fd = -1, plain = listener_on("127.0.0.1", 30001);
         Found f;
 
         enter("server.service");

@@ -588,7 +588,7 @@ static void test_remains_whole(void **state)
  * the next. */
 static void test_remains_where_walks_are_dear(void **state)
 {
-        _cleanup_(closep) int first = client_with_answer("60"), second = -1;
+        _cleanup_(closep) _unused_ int first = client_with_answer("60"), second = -1;
         Fixture *f = start(state, CONFIG_31000);
         const Endpoint *e = f->config->reservations[0]->endpoints;
         uint64_t dumps;
