@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/watch/watch-internal.h"
+#include "kernel/event-filter.h"
 
 static int on_destroyed(const Socket *s, void *userdata)
 {
@@ -70,6 +71,15 @@ void watch_close_events(Watch *w)
         w->events_fd = -1;
 }
 
+void watch_filter_events(Watch *w)
+{
+        PortSet ports = w->tcp_ports;
+
+        portset_unite(&ports, &w->udp_ports);
+        if (w->events_fd >= 0)
+                (void) event_filter_attach(w->events_fd, &ports); /* else all come */
+}
+
 int watch_open_events(Watch *w)
 {
         int r;
@@ -85,6 +95,7 @@ int watch_open_events(Watch *w)
                         w->events_fd = -1;
                 }
         }
+        watch_filter_events(w);
         watch_tell_trouble(w, TROUBLE_EVENTS, r);
         return r;
 }

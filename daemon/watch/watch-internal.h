@@ -58,6 +58,8 @@ void watch_report_owners(Watch *w, Pass *p);
 /* watch-events.c: nothing to do where they are open already. */
 int watch_open_events(Watch *w);
 void watch_close_events(Watch *w);
+/* After the configuration changed. */
+void watch_filter_events(Watch *w);
 
 /* watch.c: a full pass over the ports with collisions, soon. */
 void watch_want_verify(Watch *w, uint64_t delay);

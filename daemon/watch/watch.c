@@ -332,6 +332,7 @@ int watch_apply(Watch *w, const Config *c)
         w->remains_until = 0;
         w->tcp_ports = tcp;
         w->udp_ports = udp;
+        watch_filter_events(w);
         pace_set(&w->pace, c->daemon.scan_interval_usec, c->daemon.scan_budget_percent);
         diag_filter_free(w->tcp_look);
         diag_filter_free(w->udp_look);

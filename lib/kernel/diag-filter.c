@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/grow.h"
+#include "kernel/port-borders.h"
 
 /* The kernel's filter machine (net/ipv4/inet_diag.c): each op has two jumps, forward only, relative
  * to itself. A program that runs off its end exactly passes the socket, one that lands 4 bytes
@@ -45,10 +45,6 @@ typedef enum DiagFilterChoice {
         DIAG_FILTER_AUTOMATIC,
         DIAG_FILTER_EXPLICIT,
 } DiagFilterChoice;
-
-typedef struct Run {
-        uint16_t first, last;
-} Run;
 
 struct DiagFilter {
         struct inet_diag_bc_op *code;
@@ -130,58 +126,6 @@ static void emit_tree(Emitter *e, size_t first, size_t n)
         emit_tree(e, first, below);
 }
 
-static int collect_runs(const PortSet *ports, Run **ret, size_t *ret_n)
-{
-        _cleanup_(freep) Run *runs = NULL;
-        size_t n = 0, allocated = 0;
-
-        PORTSET_FOREACH_RUN(ports, first, last) {
-                if (!GROW(runs, allocated, n + 1))
-                        return -ENOMEM;
-                runs[n++] = (Run){ first, last };
-        }
-        *ret = TAKE_PTR(runs);
-        *ret_n = n;
-        return 0;
-}
-
-static unsigned gap_before(const Run *r)
-{
-        return (unsigned) r->first - (r - 1)->last;
-}
-
-/* Joins runs over the narrowest gaps until at most max are left: the fewest ports too many. */
-static size_t coarsen(Run *runs, size_t n, size_t max)
-{
-        static const size_t n_widths = PORTSET_PORTS;
-        _cleanup_(freep) unsigned *widths = NULL;
-        size_t excess = n - max, kept = 1;
-        unsigned limit = 0;
-
-        widths = calloc(n_widths, sizeof(*widths));
-        if (!widths)
-                return 0;
-        for (size_t i = 1; i < n; i++)
-                widths[gap_before(runs + i)]++;
-
-        /* All gaps narrower than limit are closed, and the first few of that width. */
-        for (; widths[limit] < excess; limit++)
-                excess -= widths[limit];
-
-        for (size_t i = 1, join; i < n; i++) {
-                unsigned gap = (unsigned) runs[i].first - runs[kept - 1].last;
-
-                join = gap < limit || (gap == limit && excess > 0);
-                if (join && gap == limit)
-                        excess--;
-                if (join)
-                        runs[kept - 1].last = runs[i].last;
-                else
-                        runs[kept++] = runs[i];
-        }
-        return kept;
-}
-
 /* Whose port the kernel chose goes on to the tree, others are dropped; or the reverse, which takes a
  * JMP for the "yes". */
 static void emit_choice(Emitter *e, DiagFilterChoice choice)
@@ -194,33 +138,20 @@ static void emit_choice(Emitter *e, DiagFilterChoice choice)
         }
 }
 
-static int compile(DiagFilter *f, const Run *runs, size_t n_runs, DiagFilterChoice choice)
+static int compile(DiagFilter *f, const uint16_t *borders, size_t n, DiagFilterChoice choice)
 {
         static const size_t prefixes[] = {
                 [DIAG_FILTER_ANY] = 0,
                 [DIAG_FILTER_AUTOMATIC] = OP_SIZE,
                 [DIAG_FILTER_EXPLICIT] = 2 * OP_SIZE,
         };
-        _cleanup_(freep) uint16_t *borders = NULL;
-        size_t n = 0;
-        Emitter e = {};
+        Emitter e = { .total = prefixes[choice] + tree_size(n), .borders = borders };
 
-        borders = calloc(2 * n_runs + 1, sizeof(*borders));
-        if (!borders)
-                return -ENOMEM;
-        for (size_t i = 0; i < n_runs; i++) {
-                borders[n++] = runs[i].first;
-                if (runs[i].last < UINT16_MAX)
-                        borders[n++] = (uint16_t) (runs[i].last + 1u);
-        }
-
-        e.total = prefixes[choice] + tree_size(n);
         if (e.total > CODE_MAX)
                 return -E2BIG;
         e.code = calloc(e.total / OP_SIZE, OP_SIZE);
         if (!e.code)
                 return -ENOMEM;
-        e.borders = borders;
         emit_choice(&e, choice);
         emit_tree(&e, 0, n);
         f->code = e.code;
@@ -232,28 +163,20 @@ static int filter_new(const PortSet *ports, DiagFilterChoice choice, size_t max_
                       DiagFilter **ret)
 {
         _cleanup_(diag_filter_freep) DiagFilter *f = NULL;
-        _cleanup_(freep) Run *runs = NULL;
-        size_t n, all;
+        _cleanup_(freep) uint16_t *borders = NULL;
+        size_t n;
         int r;
 
-        r = collect_runs(ports, &runs, &all);
-        if (r < 0)
-                return r;
         f = calloc(1, sizeof(*f));
         if (!f)
                 return -ENOMEM;
-
-        n = all;
-        max_runs = MAX_OF(1u, MIN_OF(max_runs, (size_t) DIAG_FILTER_RUNS_MAX));
-        if (n > max_runs) {
-                n = coarsen(runs, n, max_runs);
-                if (n == 0)
-                        return -ENOMEM;
-        }
-        r = compile(f, runs, n, choice);
+        r = port_borders_new(ports, MIN_OF(max_runs, (size_t) DIAG_FILTER_RUNS_MAX), &borders, &n);
         if (r < 0)
                 return r;
-        f->exact = n == all;
+        f->exact = r == PORT_BORDERS_EXACT;
+        r = compile(f, borders, n, choice);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(f);
         return 0;
 }

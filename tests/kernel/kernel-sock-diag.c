@@ -13,6 +13,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 
+#include "kernel/event-filter.h"
 #include "kernel/netlink.h"
 #include "kernel/sock-diag.h"
 #include "sock-util.h"
@@ -336,6 +337,45 @@ static void test_lost_events(void **state)
         }
 }
 
+static int on_event_port(const Socket *s, void *userdata)
+{
+        portset_add(userdata, s->local_port);
+        return 0;
+}
+
+/* Of the events those of the set come, and no others; another set replaces it. */
+static void test_event_filter(void **state)
+{
+        _cleanup_(closep) int events = -1;
+        PortSet all = {}, all_seen = {};
+
+        assert_int_equal(sock_diag_events_open(&events), 0);
+        for (unsigned round = 0; round < 20; round++) {
+                PortSet wanted, closed = {}, seen = {};
+
+                random_set(&wanted);
+                assert_int_equal(event_filter_attach(events, &wanted), 0);
+                for (unsigned i = 0; i < 200; i++) {
+                        int fd = socket_for("127.0.0.1", SOCK_DGRAM);
+                        unsigned port = 1 + (unsigned) rand() % 65535;
+
+                        if (try_bind(fd, "127.0.0.1", port) == 0)
+                                portset_add(&closed, (uint16_t) port);
+                        close(fd);
+                }
+                portset_unite(&all, &closed);
+                portset_intersect(&closed, &wanted);
+                while (!portset_contains(&seen, &closed)) {
+                        wait_readable(events);
+                        assert_int_equal(sock_diag_events_read(events, on_event_port, &seen), 0);
+                }
+                portset_unite(&all_seen, &seen);
+        }
+        /* Some come late, from another CPU, and meet the next filter; but by far not all. */
+        assert_true(portset_contains(&all, &all_seen));
+        assert_true(portset_count(&all_seen) * 4 < portset_count(&all) * 3);
+}
+
 /* The buffer that is asked for holds a server's worth of closes. */
 static void test_events_buffer(void **state)
 {
@@ -376,6 +416,7 @@ int main(void)
                 cmocka_unit_test(test_no_handler),         cmocka_unit_test(test_statistics),
                 cmocka_unit_test(test_forged_event),       cmocka_unit_test(test_forged_row),
                 cmocka_unit_test(test_lost_events),        cmocka_unit_test(test_events_buffer),
+                cmocka_unit_test(test_event_filter),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
