@@ -108,10 +108,11 @@ def gaps(text):
     return sorted(int(s[1]) for s in lines if s[0] == "gap"), *[int(s[1]) for s in lines if s[0] == "looks"]
 
 
-def row(name, writes, found, seconds):
-    at = [0, 0, 0] if not found else [statistics.median(found), found[min(len(found) - 1, len(found) * 99 // 100)], found[-1]]
-    share = 100 * sum(found) / (seconds * 1e6)
-    return f"{name:34} {writes:7} {len(found):6} " + " ".join(f"{v / 1000:10.2f}" for v in at) + f" {share:9.3f} %"
+def row(name, writes, found, seconds=None):
+    """seconds: how long it went on, for the share of it in which something was missing."""
+    at = [statistics.median(found), found[min(len(found) - 1, len(found) * 99 // 100)], found[-1]] if found else [0, 0, 0]
+    share = f"{100 * sum(found) / (seconds * 1e6):9.3f} %" if seconds else ""
+    return f"{name:34} {writes:7} {len(found):6} " + " ".join(f"{v / 1000:10.2f}" for v in at) + f" {share}"
 
 
 HEAD = f"{'overwritten by':34} {'writes':>7} {'seen':>6} {'median ms':>10} {'99 % ms':>10} {'worst ms':>10} {'missing':>11}"
@@ -169,5 +170,5 @@ def test_single_ones(host, figures):
             wait_until(lambda: host.list() == BOTH, "ours are back")
         found, _ = gaps(host.finish("gaps"))
         # Some are over before the next look.
-        lines.append(row(name, times, found, 1e9))
+        lines.append(row(name, times, found))
     figures("\n".join(["the kernel's list, overwritten", HEAD, *lines]))
