@@ -179,6 +179,10 @@ static void test_inotify(void **state)
         assert_true(has_event(fd));
         list_or("2");
         assert_true(has_event(fd));
+        /* To be truncated, as echo and sysctl open it: nothing happens to it, and it is told. */
+        close(open_list(O_WRONLY | O_TRUNC));
+        assert_list("1-2\n");
+        assert_true(has_event(fd));
 }
 
 static void write_port(void *userdata)

@@ -277,7 +277,7 @@ static void test_find(void **state)
         for (unsigned i = 0; i < 1500; i++) {
                 fprintf(out, "%s%u", i ? "," : "", 10001 + 2 * i);
                 portset_add(&all, (uint16_t) (10001 + 2 * i));
-                if (i < 682) /* what sysctl(8) makes of it: tests/kernel/kernel-facts-list.c */
+                if (i < 682) /* what sysctl(8) makes of it: tests/netns/test_drift.py */
                         portset_add(&some, (uint16_t) (10001 + 2 * i));
         }
         assert_int_equal(fclose(out), 0);
