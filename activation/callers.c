@@ -26,7 +26,8 @@ static bool peer_admitted(const Callers *c, int fd, struct ucred *ret)
                 return false;
         if ((pw && ret->uid == pw->pw_uid) || (c->admit_root && ret->uid == 0))
                 return true;
-        say_asked(ret, LOG_WARNING, "A request was refused: only user " PEER_USER " may ask.");
+        say_asked(ret, LOG_WARNING, "A request was refused: only user " PEER_USER "%s may ask.",
+                  c->admit_root ? " and root" : "");
         return false;
 }
 

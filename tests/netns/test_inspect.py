@@ -301,7 +301,7 @@ def test_wrong_user_is_refused(inspect):
                 "except (BrokenPipeError, ConnectionResetError):\n print(b'')\n")
         asked = subprocess.run([sys.executable, "-c", code], user="daemon", capture_output=True, text=True, check=True)
         assert asked.stdout == "b''\n"
-        assert "A request was refused: only user portreserved may ask. Asked by pid" in i.log()
+        assert "A request was refused: only user portreserved and root may ask. Asked by pid" in i.log()
         assert i.ask(inode).pid == p.pid
 
 
