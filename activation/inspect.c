@@ -29,6 +29,7 @@
 #define SEARCH_USEC (700 * USEC_PER_MSEC)
 /* Then its process is killed. */
 #define ANSWER_SECONDS 3
+#define MOUNTINFO_MAX  (1024u * 1024u)
 /* More than the daemon has under way. */
 #define PROCESSES_MAX 8u
 
@@ -46,6 +47,28 @@ static void find_cgroup(uint64_t id, char **ret_path, char *ret_directory, size_
         *ret_path = printable(path);
         if (path[1] && path_join(ret_directory, size, cgroup_map_root(map), path + 1) < 0)
                 *ret_directory = 0;
+}
+
+/* What we tell is for everybody to read, in state.json. Where the host's own /proc hides processes from
+ * those whose they are not, so do we; ours has no such option. */
+static bool commands_are_hidden(void)
+{
+        _cleanup_(freep) char *text = NULL;
+        char *p, *line;
+        int r;
+
+        r = file_read("/proc/1/mountinfo", MOUNTINFO_MAX, &text, NULL);
+        if (r < 0)
+                return r != -ENOENT;
+        p = text;
+        while ((line = strsep(&p, "\n"))) {
+                /* proc_pid_mountinfo(5): ROOT MOUNTPOINT … - TYPE SOURCE OPTIONS */
+                const char *type = strstr(line, " - proc ");
+
+                if (type && strstr(line, " / /proc ") && strstr(type, "hidepid="))
+                        return true;
+        }
+        return false;
 }
 
 static InspectOutcome outcome_of(int error)
@@ -74,7 +97,8 @@ static void find_process(const InspectRequest *q, const char *cgroup, InspectAns
         a->uid = facts.uid;
         a->started_usec = facts.started_usec;
         a->exe = TAKE_PTR(facts.exe);
-        a->command = TAKE_PTR(facts.command);
+        if (!commands_are_hidden())
+                a->command = TAKE_PTR(facts.command);
         /* That of the socket has gone: where who has it is now. */
         if (!a->cgroup && facts.cgroup)
                 a->cgroup = printable(facts.cgroup);

@@ -156,6 +156,16 @@ def test_names_a_process_of_another_user(inspect, cgroup):
         assert before - 1 <= a.started <= time.time() + 1
 
 
+def test_command_line_that_is_hidden(inspect):
+    """Where users may not see the processes of others, nobody is told their command lines."""
+    hidden = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    i = inspect(prefix=["unshare", "--pid", "--fork", "--kill-child", "--mount", "sh", "-c", hidden, "sh"])
+    assert i.ask(1).outcome != FOUND  # it is up
+    with holder(beside=child_of(i.process.pid)) as (p, inode):
+        a = i.ask(inode)
+        assert (a.pid, a.command, bool(a.exe)) == (p.pid_inside, "", True)
+
+
 def test_command_line_is_cut(inspect):
     i = inspect()
     with holder(arguments=["ü" * 4000]) as (_, inode):
