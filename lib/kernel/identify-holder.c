@@ -86,16 +86,18 @@ static bool is_there(const Socket *s)
 {
         _cleanup_(diag_filter_freep) DiagFilter *filter = NULL;
         _cleanup_(sock_diag_freep) SockDiag *diag = NULL;
-        bool listener = s->protocol == IPPROTO_TCP &&
-                        (s->state == SOCKET_LISTEN || s->state == SOCKET_CLOSE);
         const Socket *searched = s;
         PortSet ports = {};
+        Socket now;
 
-        if (s->cookie == 0)
+        if (s->cookie == 0 || sock_diag_new(&diag) < 0)
                 return false;
+        if (s->protocol == IPPROTO_TCP && s->remote_port != 0)
+                return sock_diag_find(diag, s, &now) == 1 && now.inode == s->inode;
         portset_add(&ports, s->local_port);
-        return diag_filter_new(&ports, false, &filter) >= 0 && sock_diag_new(&diag) >= 0 &&
-               sock_diag_dump(diag, s->protocol, listener ? SOCK_DIAG_LISTENERS : SOCK_DIAG_ALL,
+        return diag_filter_new(&ports, false, &filter) >= 0 &&
+               sock_diag_dump(diag, s->protocol,
+                              s->protocol == IPPROTO_TCP ? SOCK_DIAG_LISTENERS : SOCK_DIAG_ALL,
                               filter, on_row, &searched) >= 0 &&
                !searched;
 }

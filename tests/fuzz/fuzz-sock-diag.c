@@ -105,13 +105,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
                 return 0;
         kernel = fds[0];
-        if (data[0] % 4 < 3) {
+        if (data[0] % 5 != 3) {
                 say_foreign(kernel, 7, PORTID);
                 say_foreign(kernel, 1, PORTID + 1);
         }
         say_all(kernel, data + 1, size - 1);
 
-        if (data[0] % 4 == 3) {
+        if (data[0] % 5 == 3) {
                 _cleanup_(closep) int events = fds[1];
 
                 while (sock_diag_events_read(events, on_row, &count) < 0)
@@ -122,14 +122,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 close(fds[1]);
                 return 0;
         }
-        if (data[0] % 4 == 2) {
+        if (data[0] % 5 == 2) {
                 Socket s = { .protocol = IPPROTO_TCP, .family = AF_INET };
 
                 if (sock_diag_destroy(diag, &s) > 0)
                         abort();
                 return 0;
         }
-        count.protocol = data[0] % 4 == 0 ? IPPROTO_TCP : IPPROTO_UDP;
+        if (data[0] % 5 == 4) {
+                Socket asked = { .protocol = IPPROTO_TCP, .family = AF_INET, .cookie = 7 },
+                       found = {};
+                int r = sock_diag_find(diag, &asked, &found);
+
+                if (r > 1 || (r == 1 && (found.cookie != 7 || found.protocol != IPPROTO_TCP)))
+                        abort();
+                return 0;
+        }
+        count.protocol = data[0] % 5 == 0 ? IPPROTO_TCP : IPPROTO_UDP;
         if (sock_diag_dump(diag, count.protocol,
                            SOCK_DIAG_STATE(SOCKET_LISTEN) | SOCK_DIAG_STATE(SOCKET_CLOSE), NULL,
                            on_row, &count) > 0)
