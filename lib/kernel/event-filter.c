@@ -21,8 +21,7 @@
 #include "base/cleanup.h"
 #include "kernel/port-borders.h"
 
-/* A run has two borders, and three borders cost five instructions at most. */
-#define RUNS_MAX  1200u
+#define RUNS_MIN  10u
 #define CHAIN_MAX 4u
 #define JUMP_MAX  255u
 #define PORT_OFFSET                                                                                \
@@ -102,14 +101,15 @@ static void emit_tree(Emitter *e, size_t first, size_t n)
         emit_tree(e, first, below);
 }
 
-int event_filter_compile(const PortSet *ports, struct sock_filter code[EVENT_FILTER_CODE_MAX])
+int event_filter_compile(const PortSet *ports, size_t max_runs,
+                         struct sock_filter code[EVENT_FILTER_CODE_MAX])
 {
         _cleanup_(freep) uint16_t *borders = NULL;
         Emitter e = { .code = code };
         size_t n;
         int r;
 
-        r = port_borders_new(ports, RUNS_MAX, &borders, &n);
+        r = port_borders_new(ports, MIN_OF(max_runs, (size_t) EVENT_FILTER_RUNS_MAX), &borders, &n);
         if (r < 0)
                 return r;
         if (1 + tree_size(n) > EVENT_FILTER_CODE_MAX)
@@ -121,18 +121,29 @@ int event_filter_compile(const PortSet *ports, struct sock_filter code[EVENT_FIL
         return (int) e.n;
 }
 
-int event_filter_attach(int fd, const PortSet *ports)
+static int attach(int fd, const PortSet *ports, size_t max_runs)
 {
         struct sock_filter code[EVENT_FILTER_CODE_MAX];
         struct sock_fprog program = { .filter = code };
         int n;
 
-        n = event_filter_compile(ports, code);
-        program.len = (unsigned short) MAX_OF(n, 0);
-        if (n >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0)
-                return 0;
-        n = n < 0 ? n : -errno;
-        /* The one before was for other ports. */
-        (void) setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int));
-        return n;
+        n = event_filter_compile(ports, max_runs, code);
+        if (n < 0)
+                return n;
+        program.len = (unsigned short) n;
+        return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+                                                                                           : 0;
+}
+
+int event_filter_attach(int fd, const PortSet *ports)
+{
+        int r = -ENOMEM;
+
+        /* What it takes, and the one before until then, counts towards net.core.optmem_max: 20 KiB
+         * before Linux 6.7. */
+        for (size_t runs = EVENT_FILTER_RUNS_MAX; r == -ENOMEM && runs >= RUNS_MIN; runs /= 2)
+                r = attach(fd, ports, runs);
+        if (r < 0) /* the one before was for other ports */
+                (void) setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int));
+        return r;
 }

@@ -10,9 +10,12 @@
 
 #define EVENT_FILTER_CODE_MAX 4096u /* BPF_MAXINSNS */
 
-/* The program for a set, at least; a scattered one passes some ports more. Returns how many
- * instructions it has, or -ENOMEM. */
-int event_filter_compile(const PortSet *ports, struct sock_filter code[EVENT_FILTER_CODE_MAX]);
+#define EVENT_FILTER_RUNS_MAX 1200u
+
+/* The program for a set; where that has more runs than max_runs (EVENT_FILTER_RUNS_MAX at most), it
+ * passes some ports more. Returns how many instructions it has, or -ENOMEM. */
+int event_filter_compile(const PortSet *ports, size_t max_runs,
+                         struct sock_filter code[EVENT_FILTER_CODE_MAX]);
 
 /* Compiles and attaches; what was attached before is replaced in one step. -errno: nothing is
  * attached, and all events come. */

@@ -47,7 +47,7 @@ static bool run(unsigned n, unsigned port)
 static unsigned check_set(const PortSet *ports)
 {
         unsigned extra = 0;
-        int n = event_filter_compile(ports, code);
+        int n = event_filter_compile(ports, EVENT_FILTER_RUNS_MAX, code);
 
         assert_true(n > 0 && n <= (int) EVENT_FILTER_CODE_MAX);
         for (unsigned port = 0; port < PORTSET_PORTS; port++) {
