@@ -49,11 +49,11 @@ def test_remedy_frees_the_port(ctl, kind, state):
         scene = scenes.Scene(port, 5000, state, kind, place, False)
         wanted = state.split(",")[0]
         wait_until(lambda: [h["state"] for h in ctl.json("why", port)["holders"]] == [wanted], f"port {port} in {wanted}")
-        found = why(ctl, port)
+        found = ctl.json("why", port)
         assert found["would_bind"] == "no" and found["would_bind_certain"]
         for command in filter(is_remedy, found["remedy"]):
             subprocess.run(["sh", "-ec", command], check=True, stdout=subprocess.DEVNULL)
-        assert why(ctl, port)["would_bind"] == "yes"
+        assert ctl.json("why", port)["would_bind"] == "yes"
         for address in ("127.0.0.1", "0.0.0.0"):
             assert bind_works(port, False, address=address)
         scene.end()
