@@ -39,7 +39,8 @@ const char *describe_how(const Holder *h)
         case KIND_STALE:
                 return "remains of a closed connection";
         default:
-                return "whose it is cannot be told here";
+                return h->no_process ? "the kernel uses it itself, for a device or a file system"
+                                     : "whose it is cannot be told here";
         }
 }
 

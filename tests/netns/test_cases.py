@@ -657,11 +657,3 @@ def test_vxlan(scene):
     assert len(scene.events("collision")) == 1
     subprocess.run(["ip", "link", "del", "vx0"], check=True)
     wait_until(lambda: scene.events("resolved"), "its end")
-
-
-def test_lockd(scene):
-    """The kernel's NFS lock manager listens when the first NFSv3 file system is mounted; here only if this kernel has it."""
-    port = pathlib.Path("/proc/sys/fs/nfs/nlm_tcpport")
-    if not port.exists():
-        pytest.skip("this kernel has no lockd (fs.nfs.nlm_tcpport); VXLAN stands for the kernel's own sockets")
-    pytest.skip("lockd is there; mounting NFS is not this test's to do")
