@@ -11,6 +11,7 @@
 #include "daemon/alert/log.h"
 #include "daemon/evict/quota.h"
 #include "daemon/manager-internal.h"
+#include "kernel/unit-run.h"
 #include "model/json.h"
 
 /* So many of each kind are listed in an answer. */
@@ -89,6 +90,15 @@ static void on_failed(int error, void *userdata)
                 log_notice("Can look for whom to evict again");
 }
 
+/* Where its process is not known. A unit that does not run has none. */
+static bool on_may_be_owners(const Reservation *r, const Holder *h, void *userdata)
+{
+        _cleanup_(freep) char *run = NULL;
+        const Manager *m = userdata;
+
+        return r->unit && (m->sees_processes || unit_run(r->unit, &run) != -ENOENT);
+}
+
 static bool on_ours(uint64_t cookie, uint32_t inode, void *userdata)
 {
         Manager *m = userdata;
@@ -105,6 +115,7 @@ const EvictorOps manager_evictor_ops = {
         .is_ours = on_ours,
         .held = on_held,
         .known = on_known,
+        .may_be_owners = on_may_be_owners,
         .evicted = on_evicted,
         .left = on_left,
         .waiting = on_waiting,
@@ -114,7 +125,7 @@ const EvictorOps manager_evictor_ops = {
 void manager_evict(Manager *m, const Collision *c)
 {
         if (c->reservation->evict != EVICT_NO)
-                evictor_want(m->evictor, c->endpoint->protocol, c->port);
+                evictor_want(m->evictor, &c->holder.socket);
 }
 
 void manager_evict_all(Manager *m)

@@ -33,7 +33,8 @@ static void on_answered_late(void *about, const InspectAnswer *a, void *userdata
 {
         Manager *m = userdata;
 
-        (void) take_answer(m, about, a, true);
+        if (take_answer(m, about, a, true))
+                manager_evict(m, about);
         state_touch(m->state);
 }
 

@@ -16,6 +16,7 @@ struct Evictor {
         Identify *identify;
         const Config *config;
         PortSet tcp_due, udp_due;
+        Table named; /* by cookie: who is to go from there */
         Quota quota;
         Table told; /* by cookie */
         uint64_t waiting_told;
@@ -29,11 +30,12 @@ typedef struct EvictorRun {
         const EvictionRequest *request; /* NULL: by Evict= */
         void (*seen)(const Eviction *x, void *userdata);
         void *userdata;
+        Table named; /* by Evict=: those alone; borrowed */
         Scene scene;
         Eviction remains;      /* of the port that is looked at */
         Holder remains_holder; /* its strings are others' */
-        PortSet held_back;
-        size_t n_held_back, n_others;
+        PortSet again;         /* of who stays named */
+        size_t n_held_back, n_unknown, n_others;
 } EvictorRun;
 
 /* The verdict on one socket of the run's scene: fills reservation, endpoint and verdict of x. Returns

@@ -9,6 +9,9 @@
 /* Sockets of which was said that they stay. Nobody has so many for long. */
 #define TOLD_MAX 4096u
 
+/* Who could not be named is tried again after this: identify_holder() has its share of each second. */
+#define NAMING_USEC USEC_PER_SEC
+
 #define TIMER_ACCURACY (5 * USEC_PER_MSEC)
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
@@ -46,6 +49,7 @@ Evictor *evictor_free(Evictor *v)
         sock_diag_free(v->diag);
         quota_deinit(&v->quota);
         table_deinit(&v->told);
+        table_deinit(&v->named);
         free(v);
         return NULL;
 }
@@ -71,10 +75,18 @@ static void arm(Evictor *v, uint64_t delay)
         (void) sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
 }
 
-void evictor_want(Evictor *v, int protocol, uint16_t port)
+void evictor_want(Evictor *v, const Socket *s)
 {
-        portset_add(due_of(v, protocol), port);
+        if (s->cookie != 0 && !table_set(&v->named, s->cookie, v))
+                return; /* no memory: it stays */
+        portset_add(due_of(v, s->protocol), s->local_port);
         arm(v, 0);
+}
+
+/* Remains of a connection that nobody knew are not named one by one. */
+static bool is_named(const EvictorRun *run, const Socket *s, Kind kind)
+{
+        return run->request || kind == KIND_STALE || table_get(&run->named, s->cookie);
 }
 
 static bool is_rehearsal(const EvictorRun *run)
@@ -158,19 +170,44 @@ static bool is_news(EvictorRun *run, const Eviction *x, const Socket *s)
         return x->reservation->evict != EVICT_NO && !told_before(run->v, s->cookie);
 }
 
-/* The holder's strings are the caller's to free with *named, or others'. */
-static void name_holder(Evictor *v, const Eviction *x, const Socket *s, Kind kind, Holder *ret,
+/* By Evict= it is looked for again. */
+static void hold_back(EvictorRun *run, const Socket *s, size_t *n)
+{
+        (*n)++;
+        if (run->request)
+                return;
+        portset_add(&run->again, s->local_port);
+        (void) table_set(&run->v->named, s->cookie, run->v);
+}
+
+/* The holder's strings are the caller's to free with *named, or others'. Which process has it may
+ * tell that it is the owner's: it was moved into the owner's unit, or was passed the socket. */
+static void name_holder(EvictorRun *run, const Socket *s, Kind kind, Eviction *x, Holder *ret,
                         Holder *named)
 {
         const Holder *known = NULL;
+        Evictor *v = run->v;
 
         if (x->endpoint)
                 known = v->ops.known(x->endpoint, s->local_port, s->cookie, v->userdata);
-        if (!known && !s->timewait)
-                (void) identify_holder(v->identify, s, kind, named);
-        *ret = known ? *known : *named;
+        if (!s->timewait && !(known && known->pid > 0) &&
+            identify_holder(v->identify, s, kind, named) >= 0)
+                kind = evictor_judge(run, s, x);
+        *ret = known && named->pid == 0 ? *known : *named;
         ret->socket = *s;
         ret->kind = kind;
+        x->holder = ret;
+        if (!eviction_is_left(x->verdict) && x->reservation && s->inode != 0 && ret->pid == 0 &&
+            !ret->no_process && v->ops.may_be_owners(x->reservation, ret, v->userdata)) {
+                x->verdict = EVICTION_UNKNOWN;
+                hold_back(run, s, &run->n_unknown);
+        }
+}
+
+/* Who is meant to be there; and of a foreign server its listener is what there is to say. */
+static bool is_other(const Eviction *x)
+{
+        return x->verdict == EVICTION_PASS || x->verdict == EVICTION_SERVED;
 }
 
 static void act(EvictorRun *run, const Socket *s)
@@ -178,31 +215,30 @@ static void act(EvictorRun *run, const Socket *s)
         _cleanup_(holder_done) Holder named;
         Evictor *v = run->v;
         Eviction x = { .count = 1 };
-        bool left, stays;
+        bool was_left, left, stays;
         Holder h;
         Kind kind;
 
         holder_init(&named);
         kind = evictor_judge(run, s, &x);
-        /* Of a foreign server its listener is what there is to say. */
-        if (x.verdict == EVICTION_PASS || x.verdict == EVICTION_SERVED) {
+        was_left = eviction_is_left(x.verdict);
+        if (!is_other(&x) && is_named(run, s, kind) && (!was_left || is_news(run, &x, s)))
+                /* Before it is destroyed: a moment later its process may have closed it. */
+                name_holder(run, s, kind, &x, &h, &named);
+        if (is_other(&x))
                 run->n_others++;
+        if (is_other(&x) || !x.holder)
                 return;
-        }
+
         left = eviction_is_left(x.verdict);
-        if (left && !is_news(run, &x, s))
+        if (left && !was_left && !is_news(run, &x, s))
                 return;
         if (!left && !may_destroy(run, &x, s)) {
+                hold_back(run, s, &run->n_held_back);
                 x.error = -EAGAIN;
-                portset_add(&run->held_back, s->local_port);
-                run->n_held_back++;
                 if (!run->request)
                         return;
         }
-
-        /* Before it is destroyed: a moment later its process may have closed it. */
-        name_holder(v, &x, s, kind, &h, &named);
-        x.holder = &h;
         if (!left && x.error == 0)
                 x.error = destroy(run, s);
         if (x.error == -ENOENT)
@@ -240,41 +276,51 @@ static void tell_error(Evictor *v, int error)
         v->ops.failed(error, v->userdata);
 }
 
-/* What is left for later stays due. */
-static int run_due(Evictor *v, int protocol, size_t *n_waiting)
+/* Who is left for later stays named and due. */
+static int run_due(Evictor *v, int protocol, const Table *named, size_t *n_waiting,
+                   size_t *n_unknown)
 {
         PortSet *due = due_of(v, protocol), ports = *due;
-        EvictorRun run = { .v = v };
+        EvictorRun run = { .v = v, .named = *named };
         int r;
 
         if (portset_empty(&ports))
                 return 0;
         portset_clear(due);
         r = run_ports(&run, protocol, &ports);
-        portset_unite(due, r < 0 ? &ports : &run.held_back);
+        portset_unite(due, r < 0 ? &ports : &run.again);
         *n_waiting += run.n_held_back;
+        *n_unknown += run.n_unknown;
         return r;
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
         Evictor *v = userdata;
-        size_t waiting = 0;
         uint64_t now = now_usec(CLOCK_MONOTONIC);
+        Table named = v->named;
+        size_t waiting = 0, unknown = 0;
         int r, q;
 
         if (!v->config)
                 return 0;
-        r = run_due(v, IPPROTO_TCP, &waiting);
-        q = run_due(v, IPPROTO_UDP, &waiting);
-        v->stats.waiting = waiting;
-        tell_error(v, MIN_OF(MIN_OF(r, q), 0));
+        v->named = (Table){};
+        r = run_due(v, IPPROTO_TCP, &named, &waiting, &unknown);
+        q = run_due(v, IPPROTO_UDP, &named, &waiting, &unknown);
+        r = MIN_OF(MIN_OF(r, q), 0);
+        /* Who could not be looked for is still named; another name now and then does no harm. */
+        for (size_t i = 0; r < 0 && i < named.size; i++)
+                if (named.slots[i].key != 0)
+                        (void) table_set(&v->named, named.slots[i].key, v);
+        table_deinit(&named);
+        v->stats.waiting = waiting + unknown;
+        tell_error(v, r);
         if (waiting > 0 && (v->waiting_told == 0 || now >= v->waiting_told + QUOTA_WINDOW_USEC)) {
                 v->waiting_told = now;
                 v->ops.waiting(waiting, v->userdata);
         }
         if (!portset_empty(&v->tcp_due) || !portset_empty(&v->udp_due))
-                arm(v, QUOTA_WINDOW_USEC);
+                arm(v, unknown > 0 ? NAMING_USEC : QUOTA_WINDOW_USEC);
         return 0;
 }
 

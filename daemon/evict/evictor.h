@@ -35,6 +35,9 @@ typedef struct EvictorOps {
         bool (*held)(const Endpoint *e, uint16_t port, void *userdata);
         /* Who that socket was found to be before; borrowed. NULL: not known. */
         const Holder *(*known)(const Endpoint *e, uint16_t port, uint64_t cookie, void *userdata);
+        /* Its cgroup is not the owner's; but the process that has it by now may be the owner all the
+         * same, as far as is known of that. */
+        bool (*may_be_owners)(const Reservation *r, const Holder *h, void *userdata);
         /* It was destroyed. */
         void (*evicted)(const Eviction *x, void *userdata);
         /* Evict= is set, and it stays. Once for each socket. */
@@ -47,7 +50,7 @@ typedef struct EvictorOps {
 
 typedef struct EvictorStats {
         uint64_t evicted;
-        size_t waiting; /* for the limit (quota.h) */
+        size_t waiting; /* for the quota (quota.h), or for the name of their process */
 } EvictorStats;
 
 /* identify is shared, and outlives it. */
@@ -59,8 +62,9 @@ DEFINE_CLEANUP(Evictor, evictor_free);
 /* The configuration that judges from now on. */
 void evictor_set_config(Evictor *v, const Config *c);
 
-/* Somebody may be on that port who is to go by its reservation's Evict=: looks, soon. */
-void evictor_want(Evictor *v, int protocol, uint16_t port);
+/* That socket is to go by its reservation's Evict=, if it still is what it was taken for; without a
+ * cookie, remains on its port: looks, soon. */
+void evictor_want(Evictor *v, const Socket *s);
 
 typedef struct EvictionRequest {
         int protocol;

@@ -57,6 +57,9 @@ EvictionVerdict eviction_judge(EvictionScope scope, Kind kind, const Observation
                 return EVICTION_OUT_OF_SCOPE;
         if (served)
                 return EVICTION_SERVED;
+        /* The kernel's own, or an earlier run's of the owner. */
+        if (kind == KIND_UNKNOWN && scope != EVICTION_UNDECLARED)
+                return EVICTION_UNKNOWN;
         /* Its peer has everything that was sent, whoever it was. */
         if (kind == KIND_STALE && s->timewait)
                 return EVICTION_DESTROY;
@@ -87,7 +90,7 @@ const char *eviction_reason(EvictionVerdict v)
         case EVICTION_SERVED:
                 return "it came in by a listener that has to be stopped first";
         case EVICTION_UNKNOWN:
-                return "it may be the owner's, which cannot be told here";
+                return "it may be the owner's: whose it is cannot be told for sure";
         case EVICTION_ABORT:
                 return "it bound the port explicitly, and keeps it until its process closes it";
         case EVICTION_DESTROY:

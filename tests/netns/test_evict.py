@@ -6,6 +6,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import time
 
 import actors
 import pytest
@@ -20,13 +21,19 @@ PID = None if USER else os.getpid()  # as far as the daemon may know it
 
 
 @pytest.fixture
-def unit():
-    """with unit("thief.service"): sockets made there are that unit's. A socket keeps the cgroup in which it was made."""
+def cgroups():
     root = actors.cgroup_root()
     if not root:
         pytest.skip("no cgroup v2 here")
-    cgroups = actors.Cgroups(root)
-    home = root / pathlib.Path("/proc/self/cgroup").read_text().split("0::/", 1)[1].split("\n", 1)[0]
+    made = actors.Cgroups(root)
+    yield made
+    made.done()
+
+
+@pytest.fixture
+def unit(cgroups):
+    """with unit("thief.service"): sockets made there are that unit's. A socket keeps the cgroup in which it was made."""
+    home = cgroups.root / pathlib.Path("/proc/self/cgroup").read_text().split("0::/", 1)[1].split("\n", 1)[0]
 
     @contextlib.contextmanager
     def enter(name):
@@ -36,8 +43,7 @@ def unit():
         finally:
             actors.move(home)
 
-    yield enter
-    cgroups.done()
+    return enter
 
 
 def config(evict, more="", hold="none"):
@@ -172,6 +178,25 @@ def test_owner_is_never_cut(daemon, unit):
     assert not d.events("evicted")
 
 
+def test_owner_that_was_moved_is_not_cut(daemon, cgroups):
+    """Its socket was made in another unit; the process that has it is the owner's by now."""
+    if USER:
+        pytest.skip("the daemon may not see processes, and asks nobody here")
+    server = listener(6379)
+    actor = actors.Actor(cgroups.make("thief.service"))
+    try:
+        assert actor.do(actors.connect_from, "c", PORT, 6379, PORT_RANGE)
+        accepted, _ = server.accept()
+        actor.do(actors.move, cgroups.make("app.service"))
+        d = daemon(config("any"))
+        # Where its process is not found at once, it is left as well.
+        wait_until(lambda: d.ctl("evict", PORT).stdout == f"{PORT}/tcp: nobody is on it who should not be\n", "it is known")
+        looks(d)
+        assert not is_cut(accepted) and not d.events("evicted")
+    finally:
+        actor.end()
+
+
 def test_who_may_be_the_owner_is_not_cut(daemon):
     """In the root cgroup is everybody: nobody can tell."""
     client, accepted, server = thief(PORT, 6379)
@@ -299,16 +324,21 @@ def test_a_thousand_thieves(daemon, unit):
             clients.append(s)
     PORT_RANGE.write_text(before)
     assert len({s.getsockname()[1] for s in clients}) == n
+    begin = time.monotonic()
     d = daemon(f"[Daemon]\nScanIntervalSec=50ms\n[app]\nPorts={first}-{first + n - 1}/tcp\nEvict=ephemeral\n")
     wait_until(lambda: "more sockets are to be closed by Evict=" in d.log(), "the limit is said")
     wait_until(lambda: d.state()["evictions"]["waiting"] > 0, "it is counted")
     evictions = d.state()["evictions"]
-    # Ten seconds may have passed meanwhile.
-    assert evictions["evicted"] % 100 == 0 and evictions["waiting"] == n - evictions["evicted"]
+    assert evictions["evicted"] <= 100 * (1 + (time.monotonic() - begin) // 10)
+    assert evictions["waiting"] == n - evictions["evicted"]
     assert sum(map(is_cut, clients)) >= 100
     assert d.log().count(" was cleared of ") >= 100, "each is logged"
-    r = d.ctl.json("evict", next(s.getsockname()[1] for s in reversed(clients) if not is_cut(s)), code=1)
-    assert "too many have been closed" in r["left"][0]["reason"]
+
+    def by_hand():
+        """Of one that is still there; its process may not have been found yet."""
+        return d.ctl("evict", next(s.getsockname()[1] for s in reversed(clients) if not is_cut(s))).stdout
+
+    wait_until(lambda: "too many have been closed" in by_hand(), "by hand it is not faster")
     wait_until(lambda: d.state()["evictions"]["evicted"] > evictions["evicted"], "the rest goes later")
 
 

@@ -77,6 +77,8 @@ static const Row rows[] = {
         { "squatter connected", KIND_SQUATTER, TCP, SOCKET_ESTABLISHED, TRI_NO, TRI_NO, 0, { SCOPE, SCOPE, ABORT, SCOPE } },
         { "squatter on UDP", KIND_SQUATTER, UDP, SOCKET_CLOSE, TRI_NO, TRI_NO, 0, { SCOPE, BOUND, BOUND, BOUND } },
         { "squatter on UDP, connected", KIND_SQUATTER, UDP, SOCKET_ESTABLISHED, TRI_NO, TRI_NO, 0, { SCOPE, SCOPE, ABORT, SCOPE } },
+        { "the kernel's own", KIND_UNKNOWN, TCP, SOCKET_ESTABLISHED, TRI_NO, TRI_NO, 0, { SCOPE, UNKNOWN, UNKNOWN, SCOPE } },
+        { "an earlier run's, perhaps", KIND_UNKNOWN, TCP, SOCKET_ESTABLISHED, TRI_YES, TRI_UNKNOWN, 0, { SCOPE, UNKNOWN, UNKNOWN, DESTROY } },
         { "bound by who knows", KIND_UNKNOWN, TCP, SOCKET_LISTEN, TRI_NO, TRI_UNKNOWN, 0, { SCOPE, UNKNOWN, UNKNOWN, LISTENS } },
 };
 /* clang-format on */
@@ -122,7 +124,7 @@ static void test_every_observation(void **state)
 {
         Reservation r = { .name = (char *) "web" };
 
-        for (unsigned n = 0; n < 2u * 13 * 3 * 3 * 32 * 2 * SCOPES; n++) {
+        for (unsigned n = 0; n < 2u * 13 * 3 * 3 * 64 * 2 * SCOPES; n++) {
                 unsigned v = n;
                 Endpoint e = { .protocol = v % 2 ? UDP : TCP, .port = 80, .last = 80 };
                 Observation o = { .socket = { .local = { .family = AF_INET }, .local_port = 80 } };
@@ -143,8 +145,10 @@ static void test_every_observation(void **state)
                 o.pid1_listener = v & 2;
                 o.listener_legitimate = v & 4;
                 o.socket.inode = v & 8;
+                o.cgroup_gone = v & 16;
+                o.no_process = v & 32;
                 o.socket.timewait = o.socket.state == SOCKET_TIME_WAIT;
-                v /= 32;
+                v /= 64;
                 served = v & 1;
                 scope = (EvictionScope) (v / 2);
 
@@ -164,10 +168,12 @@ static void test_every_observation(void **state)
                         assert_int_equal(o.socket.automatic, TRI_YES);
                 }
                 /* Bound explicitly: no more than the one scope, and never called free. */
-                if (kind == KIND_SQUATTER || kind == KIND_UNKNOWN) {
+                if (kind == KIND_SQUATTER) {
                         assert_int_equal(scope, EVICTION_ANY);
                         assert_int_equal(verdict, EVICTION_ABORT);
                 }
+                if (kind == KIND_UNKNOWN)
+                        assert_int_equal(scope, EVICTION_UNDECLARED);
         }
 }
 
