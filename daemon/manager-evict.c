@@ -94,9 +94,8 @@ static void on_failed(int error, void *userdata)
 static bool on_may_be_owners(const Reservation *r, const Holder *h, void *userdata)
 {
         _cleanup_(freep) char *run = NULL;
-        const Manager *m = userdata;
 
-        return r->unit && (m->sees_processes || unit_run(r->unit, &run) != -ENOENT);
+        return r->unit && unit_run(r->unit, &run) != -ENOENT;
 }
 
 static bool on_ours(uint64_t cookie, uint32_t inode, void *userdata)

@@ -71,6 +71,21 @@ def test_socket_unit_that_failed_for_a_thief(victim):
     wait_until(lambda: victim.active("portreserved-lazy.socket") == "active", "PID 1 listens")
 
 
+def test_owner_that_was_moved_is_not_evicted(victim):
+    """Its connection was made in another unit. Only the process tells, which the daemon may not see itself."""
+    victim.systemctl("start", "app.service")
+    victim.background("thief", *victim.script("thief", 48132, 6380))
+    victim.run("sh", "-c", f"echo {victim.pid('thief.service')} >/sys/fs/cgroup/system.slice/app.service/cgroup.procs")
+    cursor = victim.cursor()
+    victim.serve("[app]\nPorts=48132/tcp\nEvict=any\n[mark]\nPorts=48133/tcp\n")
+    # Another one, told after it.
+    victim.background("squatter", *victim.script("server", 48133))
+    wait_until(lambda: any(e["PORTRESERVED_NAME"] == "mark" for e in victim.events("collision", after=cursor)), "what is a collision is told")
+    assert victim.events("evicted", after=cursor) == []
+    assert victim.ctl("evict", 48132)["evicted"] == []
+    assert "48132" in victim.run("ss", "-Htn", "state", "established").stdout
+
+
 def test_squatter_has_to_be_stopped(victim):
     """What cannot be freed is said, with the command; and that one frees it."""
     victim.background("squatter", *victim.script("server", PORT))
