@@ -54,7 +54,7 @@ static int dump(SockDiag *diag, int protocol, const PortSet *ports, bool automat
         r = diag_filter_new(ports, automatic, &filter);
         if (r < 0)
                 return r;
-        return sock_diag_dump(diag, protocol, SOCK_DIAG_ALL, filter,
+        return sock_diag_dump(diag, protocol, SOCK_DIAG_ALL | SOCK_DIAG_ULP, filter,
                               automatic ? on_automatic : on_socket, l);
 }
 

@@ -280,8 +280,10 @@ static int on_marked_row(const Socket *s, void *userdata)
         while (config_lookup(m->pass->config, s->protocol, s->local_port, &iterator, &r, &e)) {
                 CollisionEntry *x = collision_set_find(m->pass->set, e, s->local_port, s->cookie);
 
-                if (x && wants_automatic(x, s->protocol))
-                        x->collision.holder.socket.automatic = m->automatic;
+                if (!x || !wants_automatic(x, s->protocol))
+                        continue;
+                x->collision.holder.socket.automatic = m->automatic;
+                x->collision.holder.socket.mptcp = s->mptcp;
         }
         return 0;
 }
@@ -310,7 +312,8 @@ static int mark_fresh(Pass *p, int protocol, Tristate automatic)
         q = diag_filter_new(&ports, automatic == TRI_YES, &filter);
         if (q < 0)
                 return q;
-        return sock_diag_dump(p->diag, protocol, states, filter, on_marked_row, &mark);
+        return sock_diag_dump(p->diag, protocol, states | SOCK_DIAG_ULP, filter, on_marked_row,
+                              &mark);
 }
 
 static void forget_fresh(Pass *p, CollisionEntry *x)

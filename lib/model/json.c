@@ -84,7 +84,7 @@ json_t *json_from_holder(const Holder *h)
          * then. */
         return json_pack(
                 "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b}",
+                "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b}",
                 "kind", json_text(kind_to_string(h->kind)), "state",
                 s->state ? json_text(socket_state_to_string(s->protocol, s->state)) : json_null(),
                 "local", address_text(&s->local, s->local_port), "remote",
@@ -96,7 +96,7 @@ json_t *json_from_holder(const Holder *h)
                 json_text(h->command), "started", time_value(h->started_usec), "automatic",
                 tristate_value(s->automatic), "expires_sec", seconds_value(s->expires_usec),
                 "reuse", tristate_value(s->reuse), "no_process", (int) h->no_process, "certain",
-                (int) h->certain);
+                (int) h->certain, "mptcp", (int) s->mptcp);
 }
 
 void json_drop_repeated(json_t *array)

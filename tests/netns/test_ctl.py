@@ -22,7 +22,7 @@ from conftest import KERNEL_LIST, PORT_RANGE, listener, thief, wait_until
 
 VERBS = ["status", "list", "show", "why", "check", "ephemeral", "watch", "reload"]
 HOLDER_KEYS = ["kind", "state", "local", "remote", "unit", "cgroup", "pid", "exe", "uid", "since", "user", "user_unit", "container",
-               "command", "started", "automatic", "expires_sec", "reuse", "no_process", "certain"]
+               "command", "started", "automatic", "expires_sec", "reuse", "no_process", "certain", "mptcp"]
 WHY_KEYS = ["port", "protocol", "declared", "ephemeral", "reserved", "holders", "would_bind", "reason", "remedy"]
 
 

@@ -64,7 +64,7 @@ static void test_time(void **state)
 #define REST_UNKNOWN                                                                               \
         "\"user\":null,\"user_unit\":null,\"container\":null,\"command\":null,\"started\":null,"   \
         "\"automatic\":null,\"expires_sec\":null,\"reuse\":null,\"no_process\":false,\"certain\":" \
-        "true}"
+        "true,\"mptcp\":false}"
 
 static void test_holder_unknown(void **state)
 {
@@ -118,7 +118,7 @@ static void test_holder_connection(void **state)
                 "\"user_unit\":\"b\\\\x2dc.service\",\"container\":\"web\","
                 "\"command\":\"app\\\\x0a--all\",\"started\":\"2026-01-31T09:15:02.000000Z\","
                 "\"automatic\":true,\"expires_sec\":60,\"reuse\":false,\"no_process\":false,"
-                "\"certain\":false}");
+                "\"certain\":false,\"mptcp\":false}");
         holder_done(&h);
 }
 
@@ -140,16 +140,17 @@ static void test_holder_listener(void **state)
                 .reuse = TRI_YES,
         };
         h.no_process = true;
+        h.socket.mptcp = true;
         assert_json(
                 json_from_holder(&h),
                 "{\"kind\":\"squatter\",\"state\":\"LISTEN\",\"local\":\"[::]:80\",\"remote\":null,"
                 "\"unit\":null,\"cgroup\":null,\"pid\":null,\"exe\":null,\"uid\":0,\"since\":null,"
                 "\"user\":null,\"user_unit\":null,\"container\":null,\"command\":null,"
                 "\"started\":null,\"automatic\":false,\"expires_sec\":null,\"reuse\":true,"
-                "\"no_process\":true,\"certain\":true}");
+                "\"no_process\":true,\"certain\":true,\"mptcp\":true}");
 
         /* The same without an inode: the 0 is the kernel's way to say nothing. */
-        h.no_process = false;
+        h.no_process = h.socket.mptcp = false;
         h.socket.automatic = h.socket.reuse = TRI_UNKNOWN;
         h.kind = KIND_STALE;
         h.socket.inode = 0;
