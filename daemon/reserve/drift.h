@@ -24,6 +24,6 @@ typedef struct Drift {
         bool missing;        /* some are missing now: the last try to put them back failed */
 } Drift;
 
-/* Some were missing, and it was tried to put them back, with that result. The number of clobbers
- * since the last that was told, if this is to be told; else 0. */
-unsigned drift_seen(Drift *d, const PortSet *missing, int error, uint64_t now);
+/* Some were missing, n times, and it was tried to put them back, with that result. The number of
+ * clobbers since the last that was told, if this is to be told; else 0. */
+unsigned drift_seen(Drift *d, const PortSet *missing, unsigned n, int error, uint64_t now);

@@ -22,16 +22,15 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "daemon/reserve/drift.h"
+#include "daemon/reserve/guard.h"
 #include "daemon/reserve/rewrite.h"
 #include "kernel/kernel-list.h"
 #include "kernel/record.h"
 #include "kernel/runtime.h"
 
-/* Who overwrites the list a thousand times a second must not keep us busy: some looks are made at
- * once, more of them one each PAUSE_USEC, and no longer does a repair wait. One overwriting is
- * several events: opening it to be truncated, each write, and our own of the repair. */
-#define PAUSE_USEC (5 * USEC_PER_MSEC)
-#define BURST_USEC (8 * PAUSE_USEC)
+/* The guard puts ports back at once. What else there is to do when the list has changed can wait, so
+ * that who writes all day does not keep us reading all day. */
+#define PAUSE_USEC (50 * USEC_PER_MSEC)
 /* For writers that inotify does not see: those of another mount of procfs, as in a container that
  * shares our network. */
 #define REREAD_USEC    USEC_PER_SEC
@@ -53,10 +52,12 @@ struct Reserve {
 
         Drift drift;
         int error;
-        uint64_t retry; /* how long was waited after the last failure */
-        uint64_t paid;  /* until when the looks so far would take, one each PAUSE_USEC */
+        uint64_t retry;  /* how long was waited after the last failure */
+        uint64_t looked; /* when the last pass ended */
 
-        int inotify_fd;
+        Guard *guard;
+        sd_event_source *guard_source; /* the list has changed; NULL: nobody tells */
+        int inotify_fd;                /* of the directory */
         sd_event_source *inotify_source;
         sd_event_source *timer;
 };
@@ -141,12 +142,13 @@ static void set_error(Reserve *r, int error)
         r->ops->writable(error, r->userdata);
 }
 
-/* Adding a watch again changes nothing where the same file is watched already; but it may have
- * appeared, or have been replaced, since. Where it fails the slow re-read is left. */
-static void watch_path(Reserve *r, const char *path, uint32_t mask)
+/* Adding a watch again changes nothing where the same directory is watched already; but it may have
+ * been made again since. Where it fails the slow re-read is left. */
+static void watch_directory(Reserve *r)
 {
         if (r->inotify_fd >= 0)
-                (void) inotify_add_watch(r->inotify_fd, path, mask);
+                (void) inotify_add_watch(r->inotify_fd, r->directory,
+                                         IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
 }
 
 static void update_foreign(Reserve *r)
@@ -175,38 +177,39 @@ static uint64_t back_off(Reserve *r)
         return r->retry;
 }
 
-/* Puts back what is missing: at once, each time, since outgoing connections are given these ports
- * meanwhile. */
-static int repair(Reserve *r, const PortSet *missing)
+/* Tells what the guard has found. */
+static int report(Reserve *r, const GuardFound *found)
 {
-        PortSet found = r->kernel;
-        ReserveDrift drift = { .missing = missing, .found = &found };
-        int q;
+        ReserveDrift drift;
 
-        q = add_wanted(r);
-        drift.error = q;
-        drift.times = drift_seen(&r->drift, missing, q, now_usec(CLOCK_MONOTONIC));
+        if (found->times == 0)
+                return 0;
+        drift = (ReserveDrift){
+                .missing = &found->missing,
+                .found = &found->list,
+                .times = drift_seen(&r->drift, &found->missing, found->times, found->error,
+                                    now_usec(CLOCK_MONOTONIC)),
+                .error = found->error,
+        };
         r->ops->drift(&drift, r->userdata);
-        return q;
+        return found->error;
 }
 
 /* One pass: reads the list, finds drift, adds, removes. 0, or the error that keeps the list from
  * being as it should; *ret_wake is when to come back. */
 static int sync_pass(Reserve *r, uint64_t *ret_wake)
 {
-        PortSet missing;
         int q, k;
 
         q = rewrite_finish(r->directory);
         if (q < 0)
                 return q;
-        q = kernel_list_read(&r->kernel);
+        guard_keep(r->guard, &r->placed);
+        q = guard_look(r->guard, &r->kernel);
         if (q < 0)
                 return q;
-
-        missing = r->placed;
-        portset_subtract(&missing, &r->kernel);
-        q = portset_empty(&missing) ? add_wanted(r) : repair(r, &missing);
+        q = add_wanted(r);
+        guard_keep(r->guard, &r->placed);
         if (q < 0)
                 return q;
 
@@ -222,17 +225,19 @@ static int sync_pass(Reserve *r, uint64_t *ret_wake)
 static int sync_list(Reserve *r)
 {
         uint64_t wake = 0, now;
-        int q;
+        GuardFound found;
+        int q, k;
 
-        /* The list before it is read, so that no change falls in between; the directory when it has
-         * been made again. */
-        watch_path(r, kernel_list_path(), IN_MODIFY);
+        guard_lock(r->guard);
         q = sync_pass(r, &wake);
-        watch_path(r, r->directory, IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+        guard_take(r->guard, &found);
+        guard_unlock(r->guard);
+        watch_directory(r);
         update_foreign(r);
+        k = report(r, &found);
+        q = q < 0 ? q : k;
 
-        now = now_usec(CLOCK_MONOTONIC);
-        r->paid = MAX_OF(r->paid, now) + PAUSE_USEC;
+        r->looked = now = now_usec(CLOCK_MONOTONIC);
         if (wake == 0 && q < 0) {
                 wake = now + back_off(r);
         } else if (wake == 0) {
@@ -245,19 +250,29 @@ static int sync_list(Reserve *r)
         return wake_at(r, wake, false);
 }
 
+static int on_changed(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        uint64_t next;
+        Reserve *r = userdata;
+
+        guard_drain(r->guard);
+        next = r->looked + PAUSE_USEC;
+        if (now_usec(CLOCK_MONOTONIC) < next)
+                (void) wake_at(r, next, true);
+        else
+                (void) sync_list(r);
+        return 0;
+}
+
+/* Something of the directory is gone: the record, perhaps. */
 static int on_inotify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-        uint64_t now = now_usec(CLOCK_MONOTONIC);
         Reserve *r = userdata;
 
-        /* What they say matters less than that there was something. */
         while (read(fd, buf, sizeof(buf)) > 0)
                 ;
-        if (r->paid > now + BURST_USEC)
-                (void) wake_at(r, r->paid - BURST_USEC, true);
-        else
-                (void) sync_list(r);
+        (void) sync_list(r);
         return 0;
 }
 
@@ -278,6 +293,10 @@ static int watch_start(Reserve *r)
         if (r->inotify_fd < 0)
                 return 0;
         q = sd_event_add_io(r->event, &r->inotify_source, r->inotify_fd, EPOLLIN, on_inotify, r);
+        if (q < 0)
+                return q;
+        /* Somebody who makes and removes files all day must not keep us reading all day. */
+        q = sd_event_source_set_ratelimit(r->inotify_source, 200 * USEC_PER_MSEC, 5);
         if (q < 0)
                 return q;
         return sd_event_source_set_enabled(r->inotify_source, SD_EVENT_OFF);
@@ -309,6 +328,12 @@ int reserve_new(sd_event *event, const char *runtime_dir, const ReserveOps *ops,
         q = watch_start(r);
         if (q < 0)
                 return q;
+        q = guard_new(&r->guard);
+        if (q >= 0 && guard_fd(r->guard) >= 0)
+                q = sd_event_add_io(event, &r->guard_source, guard_fd(r->guard), EPOLLIN,
+                                    on_changed, r);
+        if (q < 0)
+                return q;
 
         /* A record that cannot be read makes nothing ours: better a port too many in the list than
          * one of somebody else's taken out. */
@@ -328,8 +353,10 @@ Reserve *reserve_free(Reserve *r)
 {
         if (!r)
                 return NULL;
+        sd_event_source_disable_unref(r->guard_source);
         sd_event_source_disable_unref(r->inotify_source);
         sd_event_source_disable_unref(r->timer);
+        guard_free(r->guard);
         closep(&r->inotify_fd);
         sd_event_unref(r->event);
         free(r->directory);

@@ -7,8 +7,8 @@
  * What is ours is recorded in RUNTIME/ours before it is added and after it is removed, so that a
  * crash at any instant never turns ours into foreign or the reverse. inotify tells of other writers
  * at once; a re-read each second backs it up, since another procfs mount's writers are not seen.
- * After a clobber: put back at once, but no more often than each 5 ms, and tell it once for a series
- * (drift.h). */
+ * After a clobber: put back at once, whatever the event loop does meanwhile (guard.h), and tell it
+ * once for a series (drift.h). */
 
 #include <systemd/sd-event.h>
 

@@ -27,7 +27,7 @@ static void test_first(void **state)
         Drift d = {};
 
         /* Even right after boot. */
-        assert_int_equal(drift_seen(&d, &missing, 0, 5), 1);
+        assert_int_equal(drift_seen(&d, &missing, 1, 0, 5), 1);
         assert_int_equal(d.count, 1);
         assert_false(d.missing);
 }
@@ -41,11 +41,11 @@ static void test_fight(void **state)
         Drift d = {};
 
         for (unsigned i = 0; i < 600; i++)
-                told += drift_seen(&d, &missing, 0, now += 100 * MSEC) > 0;
+                told += drift_seen(&d, &missing, 1, 0, now += 100 * MSEC) > 0;
         assert_int_equal(told, 1);
         assert_int_equal(d.count, 600);
         /* The next series. */
-        assert_int_equal(drift_seen(&d, &missing, 0, now + DRIFT_QUIET_USEC + 1), 600);
+        assert_int_equal(drift_seen(&d, &missing, 1, 0, now + DRIFT_QUIET_USEC + 1), 600);
         assert_int_equal(d.count, 601);
 }
 
@@ -56,11 +56,11 @@ static void test_reminder(void **state)
         PortSet missing = one_port(80);
         Drift d = {};
 
-        assert_int_equal(drift_seen(&d, &missing, 0, now), 1);
+        assert_int_equal(drift_seen(&d, &missing, 1, 0, now), 1);
         for (unsigned i = 1; i < DRIFT_REMIND_USEC / SEC; i++)
-                assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), 0);
-        assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), DRIFT_REMIND_USEC / SEC);
-        assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), 0);
+                assert_int_equal(drift_seen(&d, &missing, 1, 0, now += SEC), 0);
+        assert_int_equal(drift_seen(&d, &missing, 1, 0, now += SEC), DRIFT_REMIND_USEC / SEC);
+        assert_int_equal(drift_seen(&d, &missing, 1, 0, now += SEC), 0);
 }
 
 /* Two who overwrite it in turns: what each takes out is told, once. */
@@ -71,14 +71,14 @@ static void test_other_ports(void **state)
         Drift d = {};
 
         portset_unite(&both, &other);
-        assert_int_equal(drift_seen(&d, &one, 0, now), 1);
-        assert_int_equal(drift_seen(&d, &other, 0, now += SEC), 0);
-        assert_int_equal(drift_seen(&d, &other, 0, now += DRIFT_MORE_USEC), 2);
-        assert_int_equal(drift_seen(&d, &one, 0, now += DRIFT_MORE_USEC), 0);
-        assert_int_equal(drift_seen(&d, &both, 0, now += DRIFT_MORE_USEC), 0);
+        assert_int_equal(drift_seen(&d, &one, 1, 0, now), 1);
+        assert_int_equal(drift_seen(&d, &other, 1, 0, now += SEC), 0);
+        assert_int_equal(drift_seen(&d, &other, 1, 0, now += DRIFT_MORE_USEC), 2);
+        assert_int_equal(drift_seen(&d, &one, 1, 0, now += DRIFT_MORE_USEC), 0);
+        assert_int_equal(drift_seen(&d, &both, 1, 0, now += DRIFT_MORE_USEC), 0);
         /* A new series begins from nothing. */
-        assert_int_equal(drift_seen(&d, &one, 0, now += DRIFT_QUIET_USEC + 1), 3);
-        assert_int_equal(drift_seen(&d, &other, 0, now += DRIFT_MORE_USEC), 1);
+        assert_int_equal(drift_seen(&d, &one, 1, 0, now += DRIFT_QUIET_USEC + 1), 3);
+        assert_int_equal(drift_seen(&d, &other, 1, 0, now += DRIFT_MORE_USEC), 1);
 }
 
 /* A repair that fails again and again is one clobber. */
@@ -90,12 +90,12 @@ static void test_failing(void **state)
         Drift d = {};
 
         for (unsigned i = 0; i < 20; i++) {
-                told += drift_seen(&d, &missing, -EROFS, now += 5 * SEC);
+                told += drift_seen(&d, &missing, 1, -EROFS, now += 5 * SEC);
                 assert_true(d.missing);
         }
         assert_int_equal(told, 1);
         assert_int_equal(d.count, 1);
-        assert_int_equal(drift_seen(&d, &missing, 0, now += SEC), 0);
+        assert_int_equal(drift_seen(&d, &missing, 1, 0, now += SEC), 0);
         assert_false(d.missing);
         assert_int_equal(d.count, 1);
 }
