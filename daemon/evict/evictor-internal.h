@@ -35,7 +35,7 @@ typedef struct EvictorRun {
         Eviction remains;      /* of the port that is looked at */
         Holder remains_holder; /* its strings are others' */
         PortSet again;         /* of who stays named */
-        size_t n_held_back, n_unknown, n_others;
+        size_t n_held_back, n_others;
 } EvictorRun;
 
 /* The verdict on one socket of the run's scene: fills reservation, endpoint and verdict of x. Returns

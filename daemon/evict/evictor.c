@@ -9,9 +9,6 @@
 /* Sockets of which was said that they stay. Nobody has so many for long. */
 #define TOLD_MAX 4096u
 
-/* Who could not be named is tried again after this: identify_holder() has its share of each second. */
-#define NAMING_USEC USEC_PER_SEC
-
 #define TIMER_ACCURACY (5 * USEC_PER_MSEC)
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
@@ -171,9 +168,9 @@ static bool is_news(EvictorRun *run, const Eviction *x, const Socket *s)
 }
 
 /* By Evict= it is looked for again. */
-static void hold_back(EvictorRun *run, const Socket *s, size_t *n)
+static void hold_back(EvictorRun *run, const Socket *s)
 {
-        (*n)++;
+        run->n_held_back++;
         if (run->request)
                 return;
         portset_add(&run->again, s->local_port);
@@ -198,10 +195,8 @@ static void name_holder(EvictorRun *run, const Socket *s, Kind kind, Eviction *x
         ret->kind = kind;
         x->holder = ret;
         if (!eviction_is_left(x->verdict) && x->reservation && s->inode != 0 && ret->pid == 0 &&
-            !ret->no_process && v->ops.may_be_owners(x->reservation, ret, v->userdata)) {
-                x->verdict = EVICTION_UNKNOWN;
-                hold_back(run, s, &run->n_unknown);
-        }
+            !ret->no_process && v->ops.may_be_owners(x->reservation, ret, v->userdata))
+                x->verdict = EVICTION_UNKNOWN; /* wanted again when that is known */
 }
 
 /* Who is meant to be there; and of a foreign server its listener is what there is to say. */
@@ -234,7 +229,7 @@ static void act(EvictorRun *run, const Socket *s)
         if (left && !was_left && !is_news(run, &x, s))
                 return;
         if (!left && !may_destroy(run, &x, s)) {
-                hold_back(run, s, &run->n_held_back);
+                hold_back(run, s);
                 x.error = -EAGAIN;
                 if (!run->request)
                         return;
@@ -277,8 +272,7 @@ static void tell_error(Evictor *v, int error)
 }
 
 /* Who is left for later stays named and due. */
-static int run_due(Evictor *v, int protocol, const Table *named, size_t *n_waiting,
-                   size_t *n_unknown)
+static int run_due(Evictor *v, int protocol, const Table *named, size_t *n_waiting)
 {
         PortSet *due = due_of(v, protocol), ports = *due;
         EvictorRun run = { .v = v, .named = *named };
@@ -290,7 +284,6 @@ static int run_due(Evictor *v, int protocol, const Table *named, size_t *n_waiti
         r = run_ports(&run, protocol, &ports);
         portset_unite(due, r < 0 ? &ports : &run.again);
         *n_waiting += run.n_held_back;
-        *n_unknown += run.n_unknown;
         return r;
 }
 
@@ -299,28 +292,28 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
         Evictor *v = userdata;
         uint64_t now = now_usec(CLOCK_MONOTONIC);
         Table named = v->named;
-        size_t waiting = 0, unknown = 0;
+        size_t waiting = 0;
         int r, q;
 
         if (!v->config)
                 return 0;
         v->named = (Table){};
-        r = run_due(v, IPPROTO_TCP, &named, &waiting, &unknown);
-        q = run_due(v, IPPROTO_UDP, &named, &waiting, &unknown);
+        r = run_due(v, IPPROTO_TCP, &named, &waiting);
+        q = run_due(v, IPPROTO_UDP, &named, &waiting);
         r = MIN_OF(MIN_OF(r, q), 0);
         /* Who could not be looked for is still named; another name now and then does no harm. */
         for (size_t i = 0; r < 0 && i < named.size; i++)
                 if (named.slots[i].key != 0)
                         (void) table_set(&v->named, named.slots[i].key, v);
         table_deinit(&named);
-        v->stats.waiting = waiting + unknown;
+        v->stats.waiting = waiting;
         tell_error(v, r);
         if (waiting > 0 && (v->waiting_told == 0 || now >= v->waiting_told + QUOTA_WINDOW_USEC)) {
                 v->waiting_told = now;
                 v->ops.waiting(waiting, v->userdata);
         }
         if (!portset_empty(&v->tcp_due) || !portset_empty(&v->udp_due))
-                arm(v, unknown > 0 ? NAMING_USEC : QUOTA_WINDOW_USEC);
+                arm(v, QUOTA_WINDOW_USEC);
         return 0;
 }
 

@@ -50,7 +50,7 @@ typedef struct EvictorOps {
 
 typedef struct EvictorStats {
         uint64_t evicted;
-        size_t waiting; /* for the quota (quota.h), or for the name of their process */
+        size_t waiting; /* for the quota (quota.h) */
 } EvictorStats;
 
 /* identify is shared, and outlives it. */
