@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/watch/pass.h"
+#include "daemon/watch/pass-internal.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,19 +9,6 @@
 
 #include "base/grow.h"
 #include "model/bind-rules.h"
-
-/* A TCP listener on one of our ports, judged for one reservation. Connections with its local port
- * may be its children. */
-struct PassListener {
-        const Reservation *reservation;
-        Address address;
-        uint16_t port;
-        bool v6only;
-        bool legitimate;
-        uint64_t cgroup;
-};
-
-#define LISTENERS_MAX 65536u
 
 static int compare_pointers(const void *a, const void *b)
 {
@@ -36,14 +23,6 @@ int owner_seen_compare(const void *a, const void *b)
                                   : compare_pointers(x->endpoint, y->endpoint);
 }
 
-static int listener_compare(const void *a, const void *b)
-{
-        const PassListener *x = a, *y = b;
-
-        return x->port != y->port ? (int) x->port - y->port
-                                  : compare_pointers(x->reservation, y->reservation);
-}
-
 static bool is_bound_only(const Socket *s)
 {
         return s->state == SOCKET_CLOSE || s->state == SOCKET_BOUND_INACTIVE;
@@ -52,67 +31,6 @@ static bool is_bound_only(const Socket *s)
 static bool is_connection(const Socket *s)
 {
         return s->protocol == IPPROTO_TCP && s->state != SOCKET_LISTEN && !is_bound_only(s);
-}
-
-static bool listener_accepts(const PassListener *l, const Socket *s)
-{
-        if (!address_is_wildcard(&l->address))
-                return address_equal(&l->address, &s->local);
-        return l->address.family != AF_INET6 ? s->local.family == AF_INET
-                                             : s->local.family == AF_INET6 || !l->v6only;
-}
-
-/* Is there a listener of this reservation's port that may have accepted the connection? *ret_elsewhere:
- * none of the same cgroup. */
-static bool has_listener(const Pass *p, const Reservation *r, const Socket *s, bool legitimate,
-                         bool *ret_elsewhere)
-{
-        size_t low = 0, high = p->n_listeners;
-
-        *ret_elsewhere = false;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (p->listeners[middle].port < s->local_port)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        for (; low < p->n_listeners && p->listeners[low].port == s->local_port; low++) {
-                const PassListener *l = p->listeners + low;
-
-                if (l->reservation != r || l->legitimate != legitimate || !listener_accepts(l, s))
-                        continue;
-                *ret_elsewhere = l->cgroup != s->cgroup;
-                if (!*ret_elsewhere)
-                        return true;
-        }
-        return *ret_elsewhere;
-}
-
-static int note_listener(Pass *p, const Reservation *r, const Socket *s, bool legitimate)
-{
-        const PassListener *last = p->n_listeners > 0 ? p->listeners + p->n_listeners - 1 : NULL;
-
-        /* Servers with SO_REUSEPORT have one a thread. */
-        if (last && last->reservation == r && last->port == s->local_port &&
-            last->legitimate == legitimate && last->v6only == s->v6only &&
-            last->cgroup == s->cgroup && address_equal(&last->address, &s->local))
-                return 0;
-        if (p->n_listeners >= LISTENERS_MAX)
-                return 0;
-        if (!GROW(p->listeners, p->n_listeners_allocated, p->n_listeners + 1))
-                return -ENOMEM;
-        p->listeners[p->n_listeners++] = (PassListener){
-                .reservation = r,
-                .address = s->local,
-                .port = s->local_port,
-                .v6only = s->v6only,
-                .legitimate = legitimate,
-                .cgroup = s->cgroup,
-        };
-        return 0;
 }
 
 static int note_owner(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
@@ -136,7 +54,7 @@ static void find_who_accepted(Pass *p, const Reservation *r, const Endpoint *e, 
 
         if (!is_connection(s))
                 return;
-        if (has_listener(p, r, s, true, &o->listener_elsewhere) ||
+        if (pass_has_listener(p, r, s, true, &o->listener_elsewhere) ||
             (s->inode == 0 && p->ops->held && p->ops->held(e, s->local_port, p->userdata)))
                 o->listener_legitimate = true;
 }
@@ -216,14 +134,14 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
         int q;
 
         if (!bind_rules_meet(e, s))
-                return is_v6_neighbour(s) ? note_listener(p, r, s, false) : 0;
+                return is_v6_neighbour(s) ? pass_note_listener(p, r, s, false) : 0;
         x = collision_set_find(p->set, e, s->local_port, s->cookie);
         if (x)
                 known.automatic = x->collision.holder.socket.automatic;
         kind = pass_judge(p, r, e, &known);
 
         if (s->protocol == IPPROTO_TCP && s->state == SOCKET_LISTEN) {
-                q = note_listener(p, r, s, !kind_is_collision(kind));
+                q = pass_note_listener(p, r, s, !kind_is_collision(kind));
                 if (q < 0)
                         return q;
         }
@@ -235,7 +153,7 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
         if (!kind_is_collision(kind))
                 return 0;
         /* A foreign listener is the collision; those whom it serves are not some more. */
-        if (!x && is_connection(s) && has_listener(p, r, s, false, &unused))
+        if (!x && is_connection(s) && pass_has_listener(p, r, s, false, &unused))
                 return 0;
         return collide(p, r, e, s, kind, x);
 }
@@ -406,8 +324,7 @@ int pass_run(Pass *p, const PassFilters *f)
 
         /* Connections are judged by the listeners there are, so those come first. Bound sockets
          * come with the connections: for either the kernel walks the table of all connections. */
-        if (p->n_listeners > 0)
-                qsort(p->listeners, p->n_listeners, sizeof(*p->listeners), listener_compare);
+        pass_sort_listeners(p);
         if (f->tcp_rest && p->tcp_error >= 0)
                 p->tcp_error = sock_diag_dump(p->diag, IPPROTO_TCP,
                                               SOCK_DIAG_ALL & ~SOCK_DIAG_STATE(SOCKET_LISTEN),
