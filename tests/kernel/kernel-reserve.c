@@ -277,7 +277,8 @@ static void test_other_procfs(void **state)
         fixture_start(f);
         fixture_apply(f, "8080");
         child_wait(child_start(clobbers_elsewhere, NULL));
-        fixture_run_until(f, is_back);
+        fixture_run_until(f, repaired_once);
+        assert_list("1,8080\n");
         assert_int_equal(f->drifts, 1);
 }
 
