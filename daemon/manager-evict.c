@@ -52,6 +52,8 @@ static void on_evicted(const Eviction *x, void *userdata)
                                         .port = s->local_port,
                                         .holder = x->holder,
                                         .detail = detail });
+        if (x->verdict == EVICTION_DESTROY)
+                watch_destroyed(m->watch, s);
 }
 
 static void on_left(const Eviction *x, void *userdata)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Destroy events: they wake claims, and make collisions suspect. */
+/* What was destroyed: it wakes claims, and makes collisions suspect. The kernel tells of a socket when
+ * it is freed, which of one that was aborted is when its process closes it; of TIME_WAIT never. */
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,25 +10,46 @@
 #include "daemon/watch/watch-internal.h"
 #include "kernel/event-filter.h"
 
-static int on_destroyed(const Socket *s, void *userdata)
+static void suspect(Watch *w, const Endpoint *e, uint16_t port, uint64_t cookie)
 {
-        Watch *w = userdata;
+        CollisionEntry *x = collision_set_find(w->set, e, port, cookie);
+
+        if (!x)
+                return;
+        x->suspect = x->destroyed = true;
+        watch_want_verify(w, 0);
+}
+
+bool watch_suspect_destroyed(Watch *w, const Socket *s)
+{
         const Reservation *r;
         const Endpoint *e;
         unsigned iterator = 0;
+        bool declared = false;
 
-        if (!w->config)
-                return 0;
-        while (config_lookup(w->config, s->protocol, s->local_port, &iterator, &r, &e)) {
-                CollisionEntry *x = collision_set_find(w->set, e, s->local_port, s->cookie);
+        while (w->config &&
+               config_lookup(w->config, s->protocol, s->local_port, &iterator, &r, &e)) {
+                declared = true;
+                suspect(w, e, s->local_port, s->cookie);
+                if (s->timewait) /* of all remains */
+                        suspect(w, e, s->local_port, 0);
+        }
+        return declared;
+}
 
+void watch_destroyed(Watch *w, const Socket *s)
+{
+        if (watch_suspect_destroyed(w, s) && w->ops.freed)
+                w->ops.freed(s->protocol, s->local_port, w->userdata);
+}
+
+static int on_destroyed(const Socket *s, void *userdata)
+{
+        Watch *w = userdata;
+
+        if (watch_suspect_destroyed(w, s))
                 portset_add(s->protocol == IPPROTO_UDP ? &w->udp_freed : &w->tcp_freed,
                             s->local_port);
-                if (x) {
-                        x->suspect = x->destroyed = true;
-                        watch_want_verify(w, 0);
-                }
-        }
         return 0;
 }
 

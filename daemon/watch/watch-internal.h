@@ -55,7 +55,10 @@ bool watch_conclude(Watch *w, const Pass *p);
 /* Reports who was seen at this look or the last. Takes the pass's list. */
 void watch_report_owners(Watch *w, Pass *p);
 
-/* watch-events.c: nothing to do where they are open already. */
+/* watch-events.c: collisions with the socket are looked at again soon. False: nobody declared its
+ * port. */
+bool watch_suspect_destroyed(Watch *w, const Socket *s);
+/* Nothing to do where they are open already. */
 int watch_open_events(Watch *w);
 void watch_close_events(Watch *w);
 /* After the configuration changed. */

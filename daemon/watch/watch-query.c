@@ -185,8 +185,10 @@ int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port)
                 r = sock_diag_destroy(w->diag, q.rows + i);
                 if (r == -ENOENT) /* it went by itself */
                         r = 0;
-                else if (r >= 0)
+                else if (r >= 0) {
                         n++;
+                        (void) watch_suspect_destroyed(w, q.rows + i);
+                }
         }
         free(q.rows);
         return n > 0 || r >= 0 ? n : r;

@@ -92,6 +92,10 @@ Tristate watch_pid1_listens(Watch *w, const Reservation *r, const Endpoint *e, u
  * -errno. */
 int watch_clear_remains(Watch *w, const Endpoint *e, uint16_t port);
 
+/* The socket was destroyed by us (SOCK_DESTROY), and its port is free of it: the kernel does not tell
+ * before its process closes it. As a destroy event of it; calls ops->freed. */
+void watch_destroyed(Watch *w, const Socket *s);
+
 /* Puts what portreserved-inspect told into the collision's holder. 1: by that it is none, and has
  * ended, with ops->end where it was told; 0. Not from within ops. */
 int watch_take_answer(Watch *w, const Collision *c, const InspectAnswer *a, bool told);

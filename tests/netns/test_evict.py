@@ -150,6 +150,33 @@ def test_thief_after_drift(daemon, unit):
     wait_until(lambda: is_cut(client), "it is cut")
 
 
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_collision_ends_though_its_process_keeps_the_socket(daemon, unit, kind):
+    """No destroy event comes before it closes it, and no dump for an hour."""
+    with socket.socket(socket.AF_INET, kind) as server:
+        server.bind(("127.0.0.1", 6379))
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+        with unit("thief.service"):
+            client = client_from(PORT, 6379, kind=kind)
+        d = daemon(config("ephemeral").replace("50ms", "1h").replace("/tcp", ""))
+        wait_until(lambda: d.events("evicted"), "it is evicted")
+        wait_until(lambda: d.events("resolved"), "the collision ends")
+        assert client.fileno() >= 0
+
+
+def test_collision_of_remains_ends_with_them(daemon, unit):
+    """The kernel tells of the end of no TIME_WAIT."""
+    with unit("thief.service"):
+        client, accepted, _ = thief(PORT, 6379)
+    client.close()
+    accepted.close()
+    d = daemon(config("no").replace("50ms", "1h"))
+    assert [e["holder"]["kind"] for e in d.events("collision")] == ["stale"]
+    d.ctl("evict", PORT, code=0)
+    wait_until(lambda: d.events("resolved"), "the collision ends")
+
+
 def test_reload_that_brings_evict(daemon, unit):
     with unit("thief.service"):
         client, accepted, server = thief(PORT, 6379)
