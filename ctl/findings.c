@@ -249,7 +249,7 @@ static int foresee(const Config *config, Findings *f)
                 .protocol = f->place.protocol,
                 .port = f->place.port,
                 .releases = f->reuse == REUSE_NO,
-                .sees_all = f->look.sees_bound,
+                .sees_all = f->look.sees_bound && f->look.dropped == 0,
         };
         bool any = f->place.address.family == AF_UNSPEC;
         size_t n_allocated = 0;

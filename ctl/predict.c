@@ -44,17 +44,69 @@ static void learn_from_holds(const Endpoint *place, Occupants *o)
         }
 }
 
-/* TCP: the kernel answers for all of them at once. */
-static Tristate ask_kernel(const Endpoint *place, uint16_t port, Occupants *o, size_t n_in_way)
+static bool is_dual_stack(const Address *a, bool v6only)
 {
-        int r = bind_probe(place, port);
+        return a->family == AF_UNSPEC ||
+               (a->family == AF_INET6 && address_is_wildcard(a) && !v6only);
+}
 
-        if (r < 0)
-                return TRI_UNKNOWN;
+/* Where only those are refused whom that socket keeps out as well: a server without SO_REUSEADDR at
+ * another address must not meet the probe. */
+static Endpoint probe_place(const Endpoint *place, const Socket *s)
+{
+        bool narrower =
+                !address_is_wildcard(&s->local) || (is_dual_stack(&place->address, place->v6only) &&
+                                                    !is_dual_stack(&s->local, s->v6only));
+        Endpoint e = *place;
+
+        if (narrower && endpoint_meets_address(place, &s->local, s->v6only)) {
+                e.address = s->local;
+                e.v6only = s->v6only;
+        }
+        return e;
+}
+
+static bool same_probe(const Endpoint *a, const Endpoint *b)
+{
+        return address_equal(&a->address, &b->address) && a->v6only == b->v6only;
+}
+
+/* There the kernel answers for all whom it meets at once. */
+static int ask_kernel_at(const Endpoint *at, uint16_t port, Occupants *o)
+{
+        int r = bind_probe(at, port);
+        size_t n = 0;
+
         for (size_t i = 0; i < o->n; i++)
-                if (is_in_way(place, &o->items[i]) && (r > 0 || n_in_way == 1))
+                n += is_in_way(at, &o->items[i]);
+        for (size_t i = 0; i < o->n && r >= 0; i++)
+                if (is_in_way(at, &o->items[i]) && (r > 0 || n == 1))
                         o->items[i].holder.socket.reuse = r > 0 ? TRI_YES : TRI_NO;
-        return r > 0 ? TRI_YES : TRI_NO;
+        return r;
+}
+
+/* TCP. Who is not listed may be at any address. */
+static Tristate ask_kernel(const Question *q, const Endpoint *place, Occupants *o)
+{
+        Endpoint asked[ASK_MAX], at;
+        size_t n = 0, k;
+        int r = 0, worst = 1;
+
+        for (size_t i = 0; q->sees_all && i < o->n && n < ASK_MAX && r >= 0; i++) {
+                if (!is_in_way(place, &o->items[i]))
+                        continue;
+                at = probe_place(place, &o->items[i].holder.socket);
+                for (k = 0; k < n && !same_probe(&asked[k], &at); k++)
+                        ;
+                if (k < n)
+                        continue;
+                asked[n++] = at;
+                r = ask_kernel_at(&at, q->port, o);
+                worst = MIN_OF(worst, r);
+        }
+        if (n == 0 || n == ASK_MAX || r < 0)
+                worst = ask_kernel_at(place, q->port, o);
+        return worst < 0 ? TRI_UNKNOWN : worst > 0 ? TRI_YES : TRI_NO;
 }
 
 /* UDP: each of their processes. */
@@ -139,7 +191,7 @@ static Prediction predict_place(const Question *q, const Endpoint *place, Occupa
                 learn_from_holds(place, o);
         else if (sum.n_in_way > 0 && !sum.listens) {
                 if (q->protocol == IPPROTO_TCP)
-                        kernel = ask_kernel(place, q->port, o, sum.n_in_way);
+                        kernel = ask_kernel(q, place, o);
                 else
                         ask_processes(place, o);
         }

@@ -21,7 +21,7 @@ typedef struct Question {
         const Endpoint *const *places; /* each of them */
         size_t n_places;
         bool releases; /* a hold of ours is closed as the server starts (ReuseAddress=no) */
-        bool sees_all; /* the kernel lists every socket there is */
+        bool sees_all; /* every socket there is was listed */
 } Question;
 
 /* Fills in_way, and what was found out of reuse, in o. */

@@ -2,6 +2,7 @@
 """What `why` tells beside the sockets themselves: declarations of every kind, the kernel's list and who wrote it, for how long remains
 stay, what could not be seen; and that its commands do what they are for."""
 
+import itertools
 import json
 import pathlib
 import re
@@ -139,6 +140,23 @@ def test_asking_takes_nothing_from_anybody(ctl):
         tries += 1
     assert tries and all(p.returncode == 0 for p in asked)
     scene.end()
+
+
+def test_asking_is_in_nobodys_way_elsewhere(ctl):
+    """Servers without SO_REUSEADDR at addresses that whoever is there leaves free, while it is being asked for all addresses."""
+    if not sees_bound():
+        pytest.skip("kernel older than 6.8: who is not listed may be anywhere, and it is asked everywhere")
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.2", 20000))
+        asked = subprocess.Popen(["sh", "-c", "for i in $(seq 40); do \"$@\" || exit; done", "-", *ctl.command("why", 20000)],
+                                 stdout=subprocess.DEVNULL)
+        # Each at its own: one that has just gone may still be asked about.
+        places = (f"127.{n >> 16 & 127 | 128}.{n >> 8 & 255}.{n & 255}" for n in itertools.count(1))
+        while asked.poll() is None:
+            assert bind_works(20000, False, address=next(places))
+        assert asked.returncode == 0
+        assert why(ctl, 20000)["would_bind"] == "with-reuseaddr"
 
 
 def test_by_name_and_by_address(ctl, place):
