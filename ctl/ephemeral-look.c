@@ -126,6 +126,9 @@ static Tristate try_port(uint16_t port, void *userdata)
         /* Not 127.0.0.1: towards that there may be remains of connections. */
         struct sockaddr_in place = { .sin_family = AF_INET,
                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x505200) };
+        /* Should somebody take it all the same (a proxy that firewall rules put there), nothing of it
+         * stays. */
+        const struct linger reset = { .l_onoff = 1 };
         uint32_t only = (uint32_t) port << 16 | port;
         _cleanup_(closep) int fd = -1;
         uint16_t nobody = 1;
@@ -134,7 +137,8 @@ static Tristate try_port(uint16_t port, void *userdata)
                 nobody++;
         place.sin_port = htons(nobody);
         fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0 || setsockopt(fd, IPPROTO_IP, OPTION_LOCAL_PORT_RANGE, &only, sizeof(only)) < 0)
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0 ||
+            setsockopt(fd, IPPROTO_IP, OPTION_LOCAL_PORT_RANGE, &only, sizeof(only)) < 0)
                 return TRI_UNKNOWN;
         /* Refused at once, or on its way: it has got the port. */
         if (connect(fd, (struct sockaddr *) &place, sizeof(place)) >= 0 || errno == EINPROGRESS ||
