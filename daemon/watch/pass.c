@@ -125,6 +125,14 @@ static bool is_v6_neighbour(const Socket *s)
                s->local.family == AF_INET6;
 }
 
+/* It is there, and in nobody's way any more: the owner's since a reload, or at another address since it
+ * was connected. */
+static void clear(Pass *p, CollisionEntry *x)
+{
+        if (x)
+                x->gone = p->generation;
+}
+
 static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Socket *s)
 {
         Socket known = *s;
@@ -150,8 +158,10 @@ static int judge_row(Pass *p, const Reservation *r, const Endpoint *e, const Soc
                 if (q < 0)
                         return q;
         }
-        if (!kind_is_collision(kind))
+        if (!kind_is_collision(kind)) {
+                clear(p, x);
                 return 0;
+        }
         /* A foreign listener is the collision; those whom it serves are not some more. */
         if (!x && is_connection(s) && pass_has_listener(p, r, s, false, &unused))
                 return 0;
