@@ -23,7 +23,8 @@ struct CollisionEntry {
         uint64_t seen;       /* the pass that saw it last */
         bool suspect;        /* missed, or its destroy event came: looked for again soon */
         bool destroyed; /* its destroy event came since it was seen: a full pass without it ends it */
-        uint64_t gone;  /* the pass that found that it is none any more: asked for just this one, which
+        uint64_t
+                gone; /* the pass that found that it is none any more: asked for just this one, which
                          * is not there, or saw it in nobody's way */
         uint8_t misses; /* full passes in a row that did not see it */
         bool announced; /* begin was called */

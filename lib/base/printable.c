@@ -41,6 +41,9 @@ static size_t character(const unsigned char *p)
                 return 0;
         if (n == 4 && (c < 0x10000 || c > 0x10ffff))
                 return 0;
+        /* Noncharacters: systemd refuses a text, or a whole file, that has one. */
+        if ((c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
+                return 0;
         /* C1 control characters: terminals act on some of them. */
         if (n == 2 && c < 0xa0)
                 return 0;

@@ -6,9 +6,9 @@
 
 #include <stddef.h>
 
-/* A copy in which control characters, DEL and whatever is no valid UTF-8 stand as "\xNN". A
- * backslash stays as it is: unit names have them ("dev-disk\x2dby.swap"). malloc'ed, NULL: no
- * memory. */
+/* A copy in which control characters, DEL, noncharacters and whatever is no valid UTF-8 stand as
+ * "\xNN". A backslash stays as it is: unit names have them ("dev-disk\x2dby.swap"). malloc'ed, NULL:
+ * no memory. */
 char *printable(const char *s);
 
 /* The same, of which no more than max bytes are kept: whole characters and whole "\xNN". */

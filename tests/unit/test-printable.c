@@ -25,6 +25,10 @@ static void test_table(void **state)
                   "Gr\xc3\xbc\xc3\x9f"
                   "e \xe2\x82\xac \xf0\x9f\x98\x80" },
                 { "\xff\xfe", "\\xff\\xfe" },
+                { "a\xef\xbf\xbe", "a\\xef\\xbf\\xbe" }, /* U+FFFE */
+                { "\xef\xb7\x90", "\\xef\\xb7\\x90" },   /* U+FDD0 */
+                { "\xf4\x8f\xbf\xbf", "\\xf4\\x8f\\xbf\\xbf" },
+                { "\xef\xbf\xbd", "\xef\xbf\xbd" }, /* U+FFFD is a character */
                 { "\x80", "\\x80" },
                 { "\xc3", "\\xc3" },
                 { "\xe2\x82", "\\xe2\\x82" },
