@@ -630,7 +630,7 @@ def test_root_cgroup(scene):
     assert wait_until(scene.collision, "collision")["kind"] == "ephemeral"
 
 
-# The kernel's own
+# The kernel's own. NFS's: tests/qemu/guest-daemon, on a kernel that has it
 
 
 def may_read_every_process():
