@@ -37,7 +37,7 @@ void say_collisions(const Ctl *c, const json_t *reservation)
                     get_text(collision, "kind"), who ?: "-");
                 say(c, "    since %s", get_text(collision, "since"));
                 (void) culprit_remedy(collision, get_text(ep, "protocol"),
-                                      (uint16_t) get_number(ep, "port"), remedies);
+                                      (uint16_t) get_number(ep, "port"), true, remedies);
                 json_array_foreach(remedies, j, remedy)
                         say(c, "    %s %s",
                             j == 0 ? "to free it:" : "        or:", json_string_value(remedy));

@@ -11,9 +11,8 @@
 #include "base/printable.h"
 #include "ctl/output.h"
 #include "ctl/state.h"
-#include "model/holder.h"
+#include "model/eviction.h"
 #include "model/json.h"
-#include "model/policy.h"
 #include "model/unit-name.h"
 
 static bool known(const json_t *holder, const char *key)
@@ -162,25 +161,37 @@ char *culprit_details(const json_t *holder)
         return text;
 }
 
-static char *stop_command(const json_t *holder)
+/* What remedies hang on. Only looked at: the strings stay the object's. */
+static Holder to_holder(const json_t *holder, int protocol)
 {
-        /* Only looked at: the strings stay the object's. */
-        const Holder h = {
+        const json_t *automatic = json_object_get(holder, "automatic");
+        int kind = kind_from_string(get_text(holder, "kind"));
+        SocketState state = socket_state_from_string(protocol, get_text(holder, "state"));
+
+        return (Holder){
+                .kind = kind < 0 ? KIND_NONE : (Kind) kind,
+                .socket = {
+                        .protocol = protocol,
+                        .state = state,
+                        .timewait = state == SOCKET_TIME_WAIT,
+                        .automatic = json_is_boolean(automatic) ? json_is_true(automatic)
+                                                                : TRI_UNKNOWN,
+                },
                 .certain = !json_is_false(json_object_get(holder, "certain")),
+                .cgroup = (char *) text_or_null(holder, "cgroup"),
                 .unit = (char *) text_or_null(holder, "unit"),
                 .user_unit = (char *) text_or_null(holder, "user_unit"),
                 .user = (char *) text_or_null(holder, "user"),
                 .container = (char *) text_or_null(holder, "container"),
                 .pid = (pid_t) get_number(holder, "pid"),
         };
-
-        return holder_stop_command(&h);
 }
 
 /* The program itself has to go: for sockets that keep their port until they are closed. */
-static int remedy_stop(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
+static int remedy_stop(const json_t *holder, const Holder *h, const char *protocol, uint16_t port,
+                       json_t *array)
 {
-        _cleanup_(freep) char *command = stop_command(holder);
+        _cleanup_(freep) char *command = holder_stop_command(h);
 
         if (command)
                 return json_append_text(array, "%s", command);
@@ -198,30 +209,32 @@ static int remedy_kill(const json_t *holder, const char *protocol, const char *s
                                 states, get_text(holder, "local"), get_text(holder, "remote"));
 }
 
-int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, json_t *array)
+int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, bool evict,
+                   json_t *array)
 {
-        const char *unit = get_text(holder, "unit");
+        const Holder h = to_holder(holder, protocol_from_string(protocol));
         bool connected = known(holder, "remote"),
-             stoppable = unit_name_is_stoppable(unit) && !strchr(unit, '\\') &&
-                         !json_is_false(json_object_get(holder, "certain")) &&
-                         !known(holder, "container");
+             stoppable = h.unit && unit_name_is_stoppable(h.unit) && !strchr(h.unit, '\\') &&
+                         h.certain && !h.container;
         int r;
 
-        switch (kind_from_string(get_text(holder, "kind"))) {
+        if (evict && eviction_frees(&h))
+                return json_append_text(array, "portreservectl evict %u/%s", port, protocol);
+        switch (h.kind) {
         case KIND_STALE:
                 return connected ? remedy_kill(holder, protocol, " state all", array) : 0;
         case KIND_EPHEMERAL:
                 if (!connected)
-                        return remedy_stop(holder, protocol, port, array);
+                        return remedy_stop(holder, &h, protocol, port, array);
                 r = remedy_kill(holder, protocol, "", array);
                 if (r >= 0 && stoppable)
-                        r = json_append_text(array, "systemctl restart %s", unit);
+                        r = json_append_text(array, "systemctl restart %s", h.unit);
                 return r;
         case KIND_SQUATTER:
         case KIND_UNKNOWN:
-                return remedy_stop(holder, protocol, port, array);
+                return remedy_stop(holder, &h, protocol, port, array);
         case KIND_OWNER:
-                return stoppable ? json_append_text(array, "systemctl restart %s", unit) : 0;
+                return stoppable ? json_append_text(array, "systemctl restart %s", h.unit) : 0;
         default:
                 return 0;
         }

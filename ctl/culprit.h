@@ -4,6 +4,7 @@
 /* A HOLDER in words, and what can be done about it. */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* "nginx.service (pid 12, /usr/sbin/nginx), 127.0.0.1:48121 -> 127.0.0.1:6379 ESTABLISHED". The
@@ -17,5 +18,7 @@ char *culprit_name(const json_t *holder);
 char *culprit_details(const json_t *holder);
 
 /* Appends the commands that take the port from this holder to an array of strings, at most two;
- * none for those that are meant to have it. -ENOMEM. */
-int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, json_t *array);
+ * none for those that are meant to have it. evict: by `portreservectl evict` where that helps, since
+ * the daemon runs and the port is declared. -ENOMEM. */
+int culprit_remedy(const json_t *holder, const char *protocol, uint16_t port, bool evict,
+                   json_t *array);

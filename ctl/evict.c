@@ -34,7 +34,7 @@ static json_t *remedy(const json_t *answer, const char *list, json_t *array)
         json_array_foreach(json_object_get(answer, list), i, holder)
                 if (array && json_is_string(json_object_get(holder, "reason")) &&
                     culprit_remedy(holder, get_text(answer, "protocol"),
-                                   (uint16_t) get_number(answer, "port"), array) < 0) {
+                                   (uint16_t) get_number(answer, "port"), false, array) < 0) {
                         json_decref(array);
                         array = NULL;
                 }

@@ -175,6 +175,12 @@ static int remedy_lasting(const Findings *d, json_t *array)
                                 d->running ? "portreservectl reload" : start);
 }
 
+/* Are others taken off the port by the daemon? */
+static bool by_daemon(const Findings *d)
+{
+        return d->running && json_is_object(d->declared) && !d->pool;
+}
+
 /* Of what a server with SO_REUSEADDR can live with, only remains are worth a command: some servers
  * do not set it. */
 static bool is_to_go(const Findings *d, size_t i)
@@ -198,7 +204,7 @@ static int remedy_remains(const Findings *d, json_t *array)
 
         for (size_t i = 0; i < d->occupants.n; i++)
                 n += is_remains(d, i);
-        if (n <= REMEDIES_MAX)
+        if (n <= REMEDIES_MAX || by_daemon(d))
                 return 0;
         return json_append_text(array, "ss --kill --numeric --tcp state time-wait 'sport = :%u'",
                                 d->place.port) < 0
@@ -221,7 +227,7 @@ json_t *reason_remedy(const Findings *d)
                 return NULL;
         json_array_foreach(d->holders, i, holder)
                 if (is_to_go(d, i) && !(at_once && is_remains(d, i)) &&
-                    culprit_remedy(holder, protocol, d->place.port, array) < 0)
+                    culprit_remedy(holder, protocol, d->place.port, by_daemon(d), array) < 0)
                         return NULL;
         json_drop_repeated(array); /* a process has many sockets */
         while (json_array_size(array) > REMEDIES_MAX)

@@ -77,30 +77,14 @@ void describe_put_more(FILE *f, const Holder *h)
         }
 }
 
-/* Whose cgroup says nothing may be the owner, which accepted a connection once. */
-static bool may_be_owner(const Holder *h)
-{
-        return !h->cgroup || !h->cgroup[0] || !h->cgroup[1];
-}
-
-/* Does the port come free when the kernel destroys this socket, and would it be? */
-static bool can_be_evicted(const Holder *h)
-{
-        const Observation o = { .socket = h->socket,
-                                .owner = may_be_owner(h) ? TRI_UNKNOWN : TRI_NO };
-
-        return h->kind != KIND_UNKNOWN &&
-               eviction_judge(EVICTION_ANY, h->kind, &o, false) == EVICTION_DESTROY;
-}
-
 char *describe_remedy(const Holder *h, int protocol, uint16_t port)
 {
         const char *name = protocol_to_string(protocol);
         char *text = NULL;
 
-        if (can_be_evicted(h))
+        if (eviction_frees(h))
                 return asprintf(&text, "portreservectl evict %u/%s", port, name) < 0 ? NULL : text;
-        if (h->kind == KIND_SQUATTER || (h->kind == KIND_EPHEMERAL && !may_be_owner(h)))
+        if (h->kind == KIND_SQUATTER || (h->kind == KIND_EPHEMERAL && holder_has_cgroup(h)))
                 text = holder_stop_command(h);
         if (!text && asprintf(&text, "portreservectl why %u/%s", port, name) < 0)
                 return NULL;

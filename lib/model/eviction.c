@@ -72,6 +72,15 @@ EvictionVerdict eviction_judge(EvictionScope scope, Kind kind, const Observation
         return s->automatic == TRI_YES ? judge_chosen(scope, s) : judge_explicit(scope, s);
 }
 
+bool eviction_frees(const Holder *h)
+{
+        const Observation o = { .socket = h->socket,
+                                .owner = holder_has_cgroup(h) ? TRI_NO : TRI_UNKNOWN };
+
+        return h->kind != KIND_UNKNOWN &&
+               eviction_judge(EVICTION_ANY, h->kind, &o, false) == EVICTION_DESTROY;
+}
+
 bool eviction_is_left(EvictionVerdict v)
 {
         return v != EVICTION_DESTROY && v != EVICTION_ABORT;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "model/holder.h"
 #include "model/policy.h"
 
 /* How far it may go: Evict=, by the same names; or by hand, on a port that nobody declared: there,
@@ -39,6 +40,10 @@ typedef enum EvictionVerdict {
 /* kind: as policy_judge() has it. served: somebody who is not meant to listens where the connection
  * may have come in. o.socket.automatic must be known. */
 EvictionVerdict eviction_judge(EvictionScope scope, Kind kind, const Observation *o, bool served);
+
+/* Would `portreservectl evict`, typed by root, free a declared port of that one? As far as is known of
+ * it: false where it may be the owner's. */
+bool eviction_frees(const Holder *h);
 
 /* Is the socket not to be destroyed? */
 bool eviction_is_left(EvictionVerdict v);

@@ -110,6 +110,11 @@ char *holder_describe(const Holder *h)
         return text;
 }
 
+bool holder_has_cgroup(const Holder *h)
+{
+        return h->cgroup && h->cgroup[0] && h->cgroup[1];
+}
+
 char *holder_stop_command(const Holder *h)
 {
         char *text = NULL;

@@ -46,6 +46,10 @@ char *holder_describe(const Holder *h);
 bool holder_put_inner(FILE *f, const char *container, const char *user_unit, const char *unit,
                       const char *user, uid_t uid);
 
+/* Does its cgroup say whose it is? Without one, or in the root's, it may be anybody's: the owner's, who
+ * accepted a connection once, as well. */
+bool holder_has_cgroup(const Holder *h);
+
 /* The shell command that stops it, and nothing else with it: its unit, or the process. Nobody is stopped
  * on a guess, and a container's unit is its engine's. malloc'ed; NULL: there is none, or no memory. */
 char *holder_stop_command(const Holder *h);

@@ -3,6 +3,7 @@
 #include "model/observation.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 const char *socket_state_to_string(int protocol, SocketState s)
 {
@@ -27,6 +28,14 @@ const char *socket_state_to_string(int protocol, SocketState s)
         if (protocol == IPPROTO_UDP && s == SOCKET_CLOSE)
                 return "UNCONN";
         return names[s];
+}
+
+SocketState socket_state_from_string(int protocol, const char *text)
+{
+        for (int s = 1; s < _SOCKET_STATE_MAX; s++)
+                if (strcmp(text, socket_state_to_string(protocol, (SocketState) s)) == 0)
+                        return (SocketState) s;
+        return 0;
 }
 
 bool socket_uid_known(const Socket *s)

@@ -31,6 +31,9 @@ typedef enum SocketState {
 /* "ESTABLISHED", "UNCONN" as ss(8) says; TCP sockets bound and not listening are "BOUND". */
 const char *socket_state_to_string(int protocol, SocketState s);
 
+/* The first state of that name, 0: none has it. */
+SocketState socket_state_from_string(int protocol, const char *text);
+
 typedef enum Tristate {
         TRI_UNKNOWN = -1,
         TRI_NO,

@@ -72,6 +72,7 @@ def test_ephemeral_thief(host, catalog):
     pending, _ = told(host, "pending", since)
     assert f"portreservectl why {PORT}/tcp" in commands(pending)
 
+    assert host.ctl("why", PORT)["remedy"][0] == commands(text)[0]
     host.run("sh", "-c", commands(text)[0])
     host.wait_endpoint("web", "exclusive")
     evicted, entry = told(host, "evicted", since)

@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -130,6 +131,13 @@ class Ctl:
         """The one JSON value that a verb prints."""
         r = self(*args, "--json=short", code=code)
         return json.loads(r.stdout)
+
+    def shell(self, command):
+        """A command that the product names, as it is typed."""
+        words = command.split()
+        if words[0] == "portreservectl":
+            command = shlex.join(self.command(*words[1:]))
+        subprocess.run(["sh", "-ec", command], check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture

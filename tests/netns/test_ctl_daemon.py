@@ -118,7 +118,7 @@ def test_why_and_status_of_a_thief(daemon, ctl):
     assert h["since"] == d.endpoints("app")[0]["collision"]["since"] is not None
     assert ctl.json("status", "app", code=8)["list"][0]["endpoints"][0]["collision"]["since"] == h["since"]
 
-    subprocess.run(["sh", "-ec", found["remedy"][0]], check=True, stdout=subprocess.DEVNULL)
+    ctl.shell(found["remedy"][0])
     d.wait_state("app", "exclusive")
     wait_until(lambda: ctl("status", "-q").returncode == 0, "no collision")
     assert {h["kind"] for h in why(ctl, 48121)["holders"]} == {"hold"}

@@ -373,6 +373,31 @@ def test_dry_run_changes_nothing(daemon, unit):
     assert d.ctl("evict", PORT, code=0).stdout == f"{PORT}/tcp: nobody is on it who should not be\n"
 
 
+@pytest.mark.parametrize("remains", [False, True])
+def test_why_names_it(daemon, ctl, unit, remains):
+    """Where the daemon runs and the port is declared; else ss(8) does it."""
+    with unit("thief.service"):
+        client, accepted, server = thief(PORT, 6379)
+        other = client_from(48140, 6379)
+    if remains:
+        client.close()
+        accepted.close()
+    command = f"portreservectl evict {PORT}/tcp"
+    assert ctl.json("why", PORT)["remedy"][0].startswith("ss --kill ")
+    # What is to be held is freed of remains in any case.
+    d = daemon(config("no", hold="none" if remains else "bound"))
+    wait_until(lambda: d.events("collision"), "the collision is seen")
+    assert ctl.json("why", PORT)["remedy"] == [command]
+    for verb, code in ("status", 8), ("show", 0):
+        text = ctl(verb, "app", code=code).stdout
+        assert f"to free it: {command}\n" in text and "ss --kill" not in text
+    assert ctl.json("why", 48140)["remedy"][0].startswith("ss --kill ")
+    ctl.shell(command)
+    found = ctl.json("why", PORT)
+    assert found["remedy"] == [] and all(h["kind"] == "hold" for h in found["holders"])
+    other.close()
+
+
 def test_what_cannot_be_freed(daemon, unit):
     with unit("squatter.service"):
         bound = socket.socket()
