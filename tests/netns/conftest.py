@@ -5,6 +5,7 @@ Run as root: unshare --net /usr/bin/python3 -m pytest tests/netns. PORTRESERVED_
 With PORTRESERVED_USER=NAME the daemon runs as that user, with its three capabilities and no others.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -251,6 +252,17 @@ class Daemon:
 
     def kill(self):
         return self.stop(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Meanwhile none of its threads does anything. Each takes the signal when it comes to it."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+            wait_until(lambda: all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in tasks.iterdir()), "it stands still")
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import pathlib
 import re
 import resource
-import signal
 import socket
 import struct
 import subprocess
@@ -334,11 +333,10 @@ def test_widening_would_cover_declared_ports(ctl, daemon, pool):
     d = daemon("[a]\nPorts=15000-15009/tcp\n")
     pool.fill(to(1), 80)
     assert "would cover" not in ctl.json("ephemeral")["advice"][-1]["message"]
-    d.process.send_signal(signal.SIGSTOP)  # or it would put them back
-    KERNEL_LIST.write_text("15005\n")
-    message = ctl.json("ephemeral")["advice"][-1]["message"]
+    with d.frozen():  # or it would put them back
+        KERNEL_LIST.write_text("15005\n")
+        message = ctl.json("ephemeral")["advice"][-1]["message"]
     assert "cover 9 declared ports that the kernel's list does not have, and 0 that" in message
-    d.process.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("first, last, n", [(20001, 20100, 100), (20000, 20000, 1), (20000, 20001, 2), (65534, 65535, 2)])

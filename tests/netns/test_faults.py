@@ -177,9 +177,6 @@ def test_killed_ten_times_and_nothing_is_lost_but_the_moment(daemon):
 
 def test_stopped_daemon_does_not_block_readers(daemon):
     d = daemon(HELD)
-    d.process.send_signal(signal.SIGSTOP)
-    try:
+    with d.frozen():
         r = d.ctl("list", code=0)
         assert "48121" in r.stdout
-    finally:
-        d.process.send_signal(signal.SIGCONT)

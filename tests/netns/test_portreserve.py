@@ -226,11 +226,8 @@ def test_a_daemon_that_hangs_is_a_failure(daemon, folder):
     """Nobody knows whether the port is open."""
     (folder / "mail").write_text(f"{PORT}/tcp\n")
     d = daemon(config(folder))
-    d.process.send_signal(signal.SIGSTOP)
-    try:
+    with d.frozen():
         r = portrelease(d, "mail")
-    finally:
-        d.process.send_signal(signal.SIGCONT)
     assert r.returncode == 1 and "does not answer" in r.stderr
     # Its request is dropped: nobody is there to bind.
     wait_until(lambda: "the process has ended" in d.log(), "said")

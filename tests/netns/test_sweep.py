@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """When all connections are looked at, beside what the budget allows."""
 
-import signal
-
 from conftest import KERNEL_LIST, kernel_list, thief, wait_until
 
 # Nothing is looked at by itself for an hour.
@@ -23,12 +21,9 @@ def test_after_drift(daemon):
     d = daemon(CONFIG)
     sweeps = d.state()["scan"]["sweeps"]
     # The connection comes while the daemon, stopped, cannot put the list right.
-    d.process.send_signal(signal.SIGSTOP)
-    try:
+    with d.frozen():
         KERNEL_LIST.write_text("\n")
         client, accepted, server = thief(48121)
-    finally:
-        d.process.send_signal(signal.SIGCONT)
     collision = wait_until(lambda: d.endpoints("a")[0]["collision"], "collision")
     assert (collision["kind"], collision["remote"]) == ("ephemeral", "127.0.0.1:1")
     assert kernel_list() == {48121}
