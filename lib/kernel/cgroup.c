@@ -35,9 +35,11 @@
 #define CGROUPS_MAX   65536u
 #define MISSES        1024u
 
-/* Walks take at most a twentieth of the time, and no two come closer than this. */
+/* Walks take at most a twentieth of the time, and one counts for no less than this. As many as are
+ * due in a second are made at once: several units may start together. */
 #define WALK_INTERVAL_NSEC   UINT64_C(10000000)
 #define WALK_INTERVAL_FACTOR 20u
+#define WALK_BURST_NSEC      UINT64_C(1000000000)
 
 typedef struct Entry {
         uint64_t id;
@@ -346,12 +348,12 @@ static int find_by_walk(CgroupMap *m, uint64_t id, const char **ret)
                 if (m->misses[id % MISSES] == id)
                         return -ENOENT;
                 begin = now_nsec();
-                if (begin < m->next_walk_nsec)
-                        return -ENOENT;
+                if (begin + WALK_BURST_NSEC < m->next_walk_nsec)
+                        return -EAGAIN;
                 r = walk(m);
                 m->walks++;
                 m->next_walk_nsec =
-                        now_nsec() +
+                        MAX_OF(m->next_walk_nsec, now_nsec()) +
                         MAX_OF(WALK_INTERVAL_NSEC, WALK_INTERVAL_FACTOR * (now_nsec() - begin));
                 if (r < 0)
                         return r;

@@ -25,9 +25,9 @@ const char *cgroup_map_root(const CgroupMap *m);
 
 /* The path below the root ("/system.slice/nginx.service", "/" for the root) of an id; owned by the
  * map, valid until the next call. With CAP_DAC_READ_SEARCH the kernel answers; else a cached path
- * is checked by stat first, and an id not known causes a walk: at least 10 ms apart, at most a
- * twentieth of the time, and never for ids that a walk did not find (deleted cgroups). -ENOENT:
- * gone, or not looked for so soon after the last walk. */
+ * is checked by stat first, and an id not known causes a walk: at most a twentieth of the time, and
+ * never for ids that a walk did not find (deleted cgroups). -ENOENT: gone. -EAGAIN: not looked for,
+ * so soon after other walks. */
 int cgroup_map_path(CgroupMap *m, uint64_t id, const char **ret);
 
 /* The path that the id had when it was last seen, for those that cgroup_map_path() does not find any

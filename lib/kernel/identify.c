@@ -269,7 +269,7 @@ static bool is_gone(Identify *i, uint64_t cgroup)
         const char *path;
 
         return cgroup != 0 && cgroup_map_available(i->map) &&
-               cgroup_map_path(i->map, cgroup, &path) < 0;
+               cgroup_map_path(i->map, cgroup, &path) == -ENOENT;
 }
 
 /* The relation of a cgroup to the reservation's owner. */
