@@ -120,15 +120,19 @@ static int on_row_again(const Socket *s, void *userdata)
         return 0;
 }
 
+/* From and to addresses of its own: not even a server without SO_REUSEADDR meets it whom the socket
+ * that has the port does not keep out; and towards 127.0.0.1 there may be remains of connections. */
 static Tristate try_port(uint16_t port, void *userdata)
 {
         EphemeralLook *l = userdata;
-        /* Not 127.0.0.1: towards that there may be remains of connections. */
+        const struct sockaddr_in from = { .sin_family = AF_INET,
+                                          .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x505201) };
         struct sockaddr_in place = { .sin_family = AF_INET,
                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x505200) };
         /* Should somebody take it all the same (a proxy that firewall rules put there), nothing of it
          * stays. */
         const struct linger reset = { .l_onoff = 1 };
+        const int yes = 1;
         uint32_t only = (uint32_t) port << 16 | port;
         _cleanup_(closep) int fd = -1;
         uint16_t nobody = 1;
@@ -138,7 +142,9 @@ static Tristate try_port(uint16_t port, void *userdata)
         place.sin_port = htons(nobody);
         fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0 ||
-            setsockopt(fd, IPPROTO_IP, OPTION_LOCAL_PORT_RANGE, &only, sizeof(only)) < 0)
+            setsockopt(fd, IPPROTO_IP, OPTION_LOCAL_PORT_RANGE, &only, sizeof(only)) < 0 ||
+            setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes)) < 0 ||
+            bind(fd, (const struct sockaddr *) &from, sizeof(from)) < 0)
                 return TRI_UNKNOWN;
         /* Refused at once, or on its way: it has got the port. */
         if (connect(fd, (struct sockaddr *) &place, sizeof(place)) >= 0 || errno == EINPROGRESS ||

@@ -206,6 +206,22 @@ def test_after_peak(ctl, pool):
     assert pool.more(to(1)) == one["left"] and pool.more(to(2)) == found["tcp"]["left_connect"] == 100
 
 
+def test_asking_is_in_nobodys_way(ctl, pool):
+    """Servers without SO_REUSEADDR at ports that connections have from another address only, while these are tried."""
+    assert pool.fill(to(1), 100, source="127.0.0.9", options=[(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)]) == 100
+    # In the other half than where connect() begins: they may have been bound first.
+    keep = [s for s in pool.sockets if s.getsockname()[1] % 2][:5]
+    pool.sockets = [s for s in pool.sockets if s not in keep]
+    pool.drop()
+    pool.sockets = keep
+    asked = subprocess.Popen(["sh", "-c", "for i in $(seq 100); do \"$@\" || exit; done", "-", *ctl.command("ephemeral", "--quiet")])
+    while asked.poll() is None:
+        for s in keep:
+            with socket.socket() as server:
+                server.bind(("127.0.0.1", s.getsockname()[1]))
+    assert asked.returncode == 0
+
+
 def test_another_source_has_the_whole_range(ctl, pool):
     """Bound first at one address, a port is still free for bind() at another, but not for connect() from there."""
     assert pool.fill(to(1), 100, source="127.0.0.1") == 100
