@@ -306,16 +306,22 @@ def listener(port, address="127.0.0.1", reuse=True, backlog=16):
     return s
 
 
+@contextlib.contextmanager
+def only_ports(first, last=None):
+    """Leaves the kernel no other ports to choose; only the parity of the first matters to nobody here."""
+    before = PORT_RANGE.read_text()
+    PORT_RANGE.write_text(f"{first} {last or first}")
+    try:
+        yield
+    finally:
+        PORT_RANGE.write_text(before)
+
+
 def thief(port, server_port=1):
     """An outgoing connection that the kernel gives this port, and its server's two ends: (client, accepted, listener)."""
     server = listener(server_port)
-    before = PORT_RANGE.read_text()
-    # A range of one port leaves the kernel no choice; only the parity of the first matters to nobody here.
-    PORT_RANGE.write_text(f"{port} {port}")
-    try:
+    with only_ports(port):
         client = socket.create_connection(("127.0.0.1", server_port))
-    finally:
-        PORT_RANGE.write_text(before)
     assert client.getsockname()[1] == port
     accepted, _ = server.accept()
     return client, accepted, server

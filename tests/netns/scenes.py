@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 
-from conftest import PORT_RANGE
+from conftest import only_ports
 
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 DEADLINE = 30
@@ -74,7 +74,8 @@ class Scene:
                 self.thief.listen()
         elif protocol == UDP:
             self.thief = self._keep(opened(UDP, place, reuse))
-            self._only_port(lambda: self.thief.connect((PLACES[place][1], peer_port)))
+            with only_ports(self.port):
+                self.thief.connect((PLACES[place][1], peer_port))
         elif kind == "client":
             self._go_out(state, place, reuse)
         else:
@@ -85,14 +86,6 @@ class Scene:
     def _keep(self, s):
         return self.sockets.enter_context(s)
 
-    def _only_port(self, function):
-        before = PORT_RANGE.read_text()
-        PORT_RANGE.write_text(f"{self.port} {self.port}")
-        try:
-            function()
-        finally:
-            PORT_RANGE.write_text(before)
-
     def _go_out(self, state, place, reuse):
         address = PLACES[place][1]
         with socket.create_server(("::", self.peer_port), family=socket.AF_INET6, dualstack_ipv6=True) as server:
@@ -101,10 +94,11 @@ class Scene:
                 deafen(server)
                 self._keep(server.dup())
                 self.thief.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
-                    self._only_port(lambda: self.thief.connect((address, self.peer_port)))
+                with contextlib.suppress(BlockingIOError), only_ports(self.port):
+                    self.thief.connect((address, self.peer_port))
             else:
-                self._only_port(lambda: self.thief.connect((address, self.peer_port)))
+                with only_ports(self.port):
+                    self.thief.connect((address, self.peer_port))
                 self.peer = self._keep(server.accept()[0])
 
     def _let_in(self, place, reuse):

@@ -10,7 +10,7 @@ import subprocess
 
 import actors
 import pytest
-from conftest import KERNEL_LIST, PORT_RANGE, wait_until
+from conftest import KERNEL_LIST, PORT_RANGE, only_ports, wait_until
 
 PORT, PEER = 48121, 1
 UDP = socket.SOCK_DGRAM
@@ -143,19 +143,13 @@ def beside_the_owner(x):
 
 def chosen_listener(x):
     """bind(0), listen(): the kernel's choice, too."""
-    before = PORT_RANGE.read_text()
-    PORT_RANGE.write_text(f"{PORT} {PORT}")
-    a = listener(x, port=0)
-    PORT_RANGE.write_text(before)
-    return a
+    with only_ports(PORT):
+        return listener(x, port=0)
 
 
 def chosen_udp(x):
-    before = PORT_RANGE.read_text()
-    PORT_RANGE.write_text(f"{PORT} {PORT}")
-    a = bound(x, port=0, kind=UDP)
-    PORT_RANGE.write_text(before)
-    return a
+    with only_ports(PORT):
+        return bound(x, port=0, kind=UDP)
 
 
 def need_processes():

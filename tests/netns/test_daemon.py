@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import KERNEL_LIST, PORT_RANGE, kernel_list, listener, program, thief, wait_until
+from conftest import KERNEL_LIST, PORT_RANGE, kernel_list, listener, only_ports, program, thief, wait_until
 
 
 def bind(port, address="127.0.0.1", kind=socket.SOCK_STREAM, options=()):
@@ -39,14 +39,11 @@ def refused(port, **how):
 def connect_is_refused(port):
     """With the ephemeral range narrowed to the port: does an outgoing connection fail to get it?"""
     with listener(1):
-        before = PORT_RANGE.read_text()
-        PORT_RANGE.write_text(f"{port} {port}")
         try:
-            socket.create_connection(("127.0.0.1", 1)).close()
+            with only_ports(port):
+                socket.create_connection(("127.0.0.1", 1)).close()
         except OSError:
             return True
-        finally:
-            PORT_RANGE.write_text(before)
     return False
 
 

@@ -11,7 +11,7 @@ import time
 import actors
 import pytest
 
-from conftest import PORT_RANGE, USER, listener, thief, wait_until
+from conftest import USER, listener, only_ports, thief, wait_until
 
 PORT = 48121
 OWNER = 4242     # a reservation's User=
@@ -53,13 +53,9 @@ def config(evict, more="", hold="none"):
 def client_from(port, server_port, address="127.0.0.1", kind=socket.SOCK_STREAM):
     """A connection that the kernel gives this port."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    before = PORT_RANGE.read_text()
-    PORT_RANGE.write_text(f"{port} {port}")
-    try:
+    with only_ports(port):
         s = socket.socket(family, kind)
         s.connect((address, server_port))
-    finally:
-        PORT_RANGE.write_text(before)
     assert s.getsockname()[1] == port
     return s
 
@@ -101,17 +97,13 @@ def test_thief_is_cut_and_the_port_held_at_once(daemon, unit, evict, address):
 
 def test_mptcp(daemon, unit):
     """What Go programs connect by."""
-    before = PORT_RANGE.read_text()
     server = listener(6379)
-    PORT_RANGE.write_text(f"{PORT} {PORT}")
     try:
-        with unit("thief.service"):
+        with unit("thief.service"), only_ports(PORT):
             client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, actors.MPTCP)
             client.connect(("127.0.0.1", 6379))
     except OSError as e:
         pytest.skip(f"no MPTCP here: {e}")
-    finally:
-        PORT_RANGE.write_text(before)
     accepted, _ = server.accept()
     d = daemon(config("ephemeral", hold="bound"))
     d.wait_state("app", "exclusive")
@@ -269,11 +261,9 @@ def test_udp(daemon, unit):
     text = f"[Daemon]\nScanIntervalSec=50ms\n[app]\nPorts={PORT}-{PORT + 2}/udp\nEvict=ephemeral\n"
     with unit("thief.service"):
         connected = client_from(PORT, 53, kind=socket.SOCK_DGRAM)
-        before = PORT_RANGE.read_text()
-        PORT_RANGE.write_text(f"{PORT + 1} {PORT + 1}")
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sender.sendto(b"x", ("127.0.0.1", 53))
-        PORT_RANGE.write_text(before)
+        with only_ports(PORT + 1):
+            sender.sendto(b"x", ("127.0.0.1", 53))
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         server.bind(("127.0.0.1", PORT + 2))
     d = daemon(text)
@@ -322,15 +312,12 @@ def test_a_thousand_thieves(daemon, unit):
     """They go at a limited rate, which is said, and counted."""
     first, n = 40000, 1000
     server = listener(6379, backlog=n)
-    before = PORT_RANGE.read_text()
-    PORT_RANGE.write_text(f"{first} {first + n - 1}")
     clients = []
-    with unit("thief.service"):
+    with unit("thief.service"), only_ports(first, first + n - 1):
         for _ in range(n):
             s = socket.socket()
             s.connect(("127.0.0.1", 6379))
             clients.append(s)
-    PORT_RANGE.write_text(before)
     assert len({s.getsockname()[1] for s in clients}) == n
     begin = time.monotonic()
     d = daemon(f"[Daemon]\nScanIntervalSec=50ms\n[app]\nPorts={first}-{first + n - 1}/tcp\nEvict=ephemeral\n")
