@@ -34,7 +34,6 @@ EXPECTED = {
         "{units}/portreserved.service",
         "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/sysusers.d/portreserved.conf",
-        "usr/lib/systemd/catalog/portreserved.catalog",
         "usr/lib/tmpfiles.d/portreserved.conf",
         "usr/share/doc/portreserved/examples/portreserved.conf",
         "usr/share/man/man1/portrelease.1",
