@@ -27,6 +27,13 @@ static const Holder *on_known(const Endpoint *e, uint16_t port, uint64_t cookie,
         return NULL;
 }
 
+static void on_destroyed(const Socket *s, void *userdata)
+{
+        Manager *m = userdata;
+
+        watch_destroyed(m->watch, s);
+}
+
 /* Of an undeclared port there is no endpoint to speak of. */
 static void on_evicted(const Eviction *x, void *userdata)
 {
@@ -52,8 +59,6 @@ static void on_evicted(const Eviction *x, void *userdata)
                                         .port = s->local_port,
                                         .holder = x->holder,
                                         .detail = detail });
-        if (x->verdict == EVICTION_DESTROY)
-                watch_destroyed(m->watch, s);
 }
 
 static void on_left(const Eviction *x, void *userdata)
@@ -117,6 +122,7 @@ const EvictorOps manager_evictor_ops = {
         .held = on_held,
         .known = on_known,
         .may_be_owners = on_may_be_owners,
+        .destroyed = on_destroyed,
         .evicted = on_evicted,
         .left = on_left,
         .waiting = on_waiting,

@@ -100,16 +100,20 @@ static bool may_destroy(EvictorRun *run, const Eviction *x, const Socket *s)
 }
 
 /* By cookie: -ENOENT where it has gone by itself. */
-static int destroy(EvictorRun *run, const Socket *s)
+static int destroy(EvictorRun *run, const Eviction *x, const Socket *s)
 {
+        Evictor *v = run->v;
         int r;
 
         if (is_rehearsal(run))
                 return 0;
-        r = sock_diag_destroy(run->v->diag, s);
-        if (r >= 0)
-                run->v->stats.evicted++;
-        return r;
+        r = sock_diag_destroy(v->diag, s);
+        if (r < 0)
+                return r;
+        v->stats.evicted++;
+        if (x->verdict == EVICTION_DESTROY)
+                v->ops.destroyed(s, v->userdata);
+        return 0;
 }
 
 static void report(EvictorRun *run, const Eviction *x)
@@ -235,7 +239,7 @@ static void act(EvictorRun *run, const Socket *s)
                         return;
         }
         if (!left && x.error == 0)
-                x.error = destroy(run, s);
+                x.error = destroy(run, &x, s);
         if (x.error == -ENOENT)
                 return; /* or another one is in its place */
         if (!left && s->timewait && x.error == 0) {

@@ -38,6 +38,8 @@ typedef struct EvictorOps {
         /* Its cgroup is not the owner's; but the process that has it by now may be the owner all the
          * same, as far as is known of that. */
         bool (*may_be_owners)(const Reservation *r, const Holder *h, void *userdata);
+        /* Its port is free of it: each one, before evicted(). */
+        void (*destroyed)(const Socket *s, void *userdata);
         /* It was destroyed. */
         void (*evicted)(const Eviction *x, void *userdata);
         /* Evict= is set, and it stays. Once for each socket. */

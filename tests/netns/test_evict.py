@@ -169,6 +169,21 @@ def test_collision_of_remains_ends_with_them(daemon, unit):
     wait_until(lambda: d.events("resolved"), "the collision ends")
 
 
+def test_collisions_that_became_remains_end_with_them(daemon, unit):
+    """Each of them, though one line tells of all."""
+    server, other = listener(6379), listener(6380)
+    with unit("thief.service"):
+        thieves = [client_from(PORT, 6379), client_from(PORT, 6380)]
+    accepted = [server.accept()[0], other.accept()[0]]
+    d = daemon(config("no").replace("50ms", "1h"))
+    assert len(d.events("collision")) == len(thieves)
+    for s in *thieves, *accepted:
+        s.close()
+    wait_until(lambda: d.endpoints("app")[0]["collision"]["state"] == "TIME_WAIT", "only remains are left")
+    d.ctl("evict", PORT, code=0)
+    wait_until(lambda: len(d.events("resolved")) == len(thieves), "both collisions end")
+
+
 def test_reload_that_brings_evict(daemon, unit):
     with unit("thief.service"):
         client, accepted, server = thief(PORT, 6379)
