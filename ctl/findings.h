@@ -14,9 +14,9 @@
 #include "model/config.h"
 
 typedef struct Findings {
-        Endpoint
-                place; /* as asked. In: protocol 0, none asked for; out: TCP then, unless only UDP is
-                           declared. Address AF_UNSPEC: none asked for */
+        /* As asked. In: protocol 0, none asked for; out: TCP then, unless only UDP is declared. Address
+         * AF_UNSPEC: none asked for. */
+        Endpoint place;
 
         bool running;     /* the daemon */
         json_t *declared; /* {"name","unit","source"} or null */
@@ -35,8 +35,8 @@ typedef struct Findings {
         json_t *holders; /* a HOLDER for each of them */
         Prediction prediction;
         json_t *not_seen; /* what could not be looked at, in words */
-        const json_t
-                *worst; /* the HOLDER that stands most in the way, else the first; NULL: none */
+        /* The HOLDER that stands most in the way, else the first; borrowed. NULL: none. */
+        const json_t *worst;
 } Findings;
 
 /* EXIT_OK, or the exit code of a failure that has been said. */

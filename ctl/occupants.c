@@ -8,10 +8,6 @@
 
 #include "ctl/state.h"
 
-/* What a socket is judged against where nothing declares its port: nobody owns it, so nobody squats
- * on it either. */
-static const Reservation nobody = { .name = (char *) "", .uid = UID_INVALID };
-
 static bool is_declared(const Judge *j, const Socket *s)
 {
         const Reservation *r;
@@ -25,9 +21,7 @@ static bool is_declared(const Judge *j, const Socket *s)
 static Kind judge(const Judge *j, Observation *o)
 {
         const Socket *s = &o->socket;
-        const Endpoint anywhere = { .protocol = s->protocol,
-                                    .port = s->local_port,
-                                    .last = s->local_port };
+        const Endpoint anywhere = socket_anywhere(s);
         const Reservation *r;
         const Endpoint *e;
         unsigned iterator = 0;
@@ -41,7 +35,7 @@ static Kind judge(const Judge *j, Observation *o)
         }
         o->owner = TRI_UNKNOWN;
         o->pid1_listener = false;
-        return policy_judge(&nobody, &anywhere, o);
+        return policy_judge(&reservation_nobody, &anywhere, o);
 }
 
 /* Those who are meant to have a port accept connections on it; for a port that nobody declared,

@@ -38,9 +38,7 @@ static void on_destroyed(const Socket *s, void *userdata)
 static void on_evicted(const Eviction *x, void *userdata)
 {
         const Socket *s = &x->holder->socket;
-        Endpoint anywhere = { .protocol = s->protocol,
-                              .port = s->local_port,
-                              .last = s->local_port };
+        Endpoint anywhere = socket_anywhere(s);
         _cleanup_(freep) char *detail = NULL, *remedy = NULL;
         Manager *m = userdata;
         int r = 0;

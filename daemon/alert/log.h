@@ -31,7 +31,6 @@ typedef struct LogLimit {
 
 void log_limited(LogLimit *l, int priority, const char *format, ...) _printf_(3, 4);
 
-#define log_debug(...)   log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)
 #define log_notice(...)  log_line(LOG_NOTICE, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)

@@ -5,9 +5,6 @@
 #include "daemon/evict/evictor-internal.h"
 #include "model/bind-rules.h"
 
-/* What is judged against where nobody declares the port. */
-static const Reservation nobody = { .name = (char *) "", .uid = UID_INVALID };
-
 static bool is_ours(const Evictor *v, const Socket *s)
 {
         return v->ops.is_ours(s->cookie, s->inode, v->userdata);
@@ -24,9 +21,9 @@ static void find_who_accepted(EvictorRun *run, const Reservation *r, const Endpo
         while (s->protocol == IPPROTO_TCP && (l = scene_listener(&run->scene, s, l))) {
                 Observation o = { .socket = *l, .ours = is_ours(v, l) };
 
-                if (r != &nobody)
+                if (r != &reservation_nobody)
                         identify_observe(v->identify, r, &o);
-                if (r == &nobody || !kind_is_collision(policy_judge(r, e, &o))) {
+                if (r == &reservation_nobody || !kind_is_collision(policy_judge(r, e, &o))) {
                         ob->listener_legitimate = true;
                         ob->listener_elsewhere = l->cgroup != s->cgroup;
                         *ret_served = false;
@@ -46,7 +43,7 @@ static EvictionVerdict judge(EvictorRun *run, const Reservation *r, const Endpoi
         bool served;
 
         o.ours = is_ours(run->v, s);
-        if (!o.ours && r != &nobody)
+        if (!o.ours && r != &reservation_nobody)
                 identify_observe(run->v->identify, r, &o);
         find_who_accepted(run, r, e, &o, &served);
         *ret_kind = policy_judge(r, e, &o);
@@ -98,11 +95,10 @@ Kind evictor_judge(EvictorRun *run, const Socket *s, Eviction *x)
                 decisive = kind;
         }
         if (!declared && run->request) {
-                Endpoint anywhere = { .protocol = s->protocol,
-                                      .port = s->local_port,
-                                      .last = s->local_port };
+                Endpoint anywhere = socket_anywhere(s);
 
-                x->verdict = judge(run, &nobody, &anywhere, s, EVICTION_UNDECLARED, &decisive);
+                x->verdict = judge(run, &reservation_nobody, &anywhere, s, EVICTION_UNDECLARED,
+                                   &decisive);
         }
         return decisive;
 }

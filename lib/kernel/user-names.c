@@ -56,16 +56,6 @@ static bool parse_line(char *line, struct UserEntry *ret)
         return true;
 }
 
-/* Of those with one uid the first in the file is what getpwuid(3) gives. */
-static int compare(const void *a, const void *b)
-{
-        const struct UserEntry *x = a, *y = b;
-
-        if (x->uid != y->uid)
-                return x->uid < y->uid ? -1 : 1;
-        return x->name < y->name ? -1 : x->name > y->name;
-}
-
 static int load(UserNames *u)
 {
         char *p, *line;
@@ -83,7 +73,6 @@ static int load(UserNames *u)
                 }
                 u->n_entries += parse_line(line, u->entries + u->n_entries);
         }
-        qsort(u->entries, u->n_entries, sizeof(u->entries[0]), compare);
         return 0;
 }
 
@@ -95,7 +84,6 @@ static bool is_same(const struct stat *a, const struct stat *b)
 
 static int find_in_passwd(UserNames *u, uid_t uid, char **ret)
 {
-        size_t low = 0, high;
         struct stat st;
         int r;
 
@@ -107,19 +95,13 @@ static int find_in_passwd(UserNames *u, uid_t uid, char **ret)
                         return r;
                 u->seen = st;
         }
-        high = u->n_entries;
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (u->entries[middle].uid < uid)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        if (low == u->n_entries || u->entries[low].uid != uid)
-                return -ENOENT;
-        *ret = printable(u->entries[low].name);
-        return *ret ? 0 : -ENOMEM;
+        /* Of several with one uid the first, as getpwuid(3). */
+        for (size_t i = 0; i < u->n_entries; i++)
+                if (u->entries[i].uid == uid) {
+                        *ret = printable(u->entries[i].name);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        return -ENOENT;
 }
 
 /* systemd keeps links for those who must not wait for it, as dbus-daemon (src/core/dynamic-user.c:

@@ -18,7 +18,7 @@ typedef struct UserNames {
         struct UserEntry {
                 uid_t uid;
                 const char *name;
-        } * entries; /* by uid */
+        } * entries; /* in its order */
         size_t n_entries, n_allocated;
 } UserNames;
 

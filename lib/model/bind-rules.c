@@ -35,7 +35,8 @@ Tristate bind_rules_allow(const Endpoint *e, bool reuseaddr, const Socket *s)
         return s->reuse;
 }
 
-bool bind_rules_likely_reuse(Kind kind, const Socket *s)
+/* What s->reuse most likely is, where nobody can tell: servers set it, clients do not. */
+static bool is_likely_reuse(Kind kind, const Socket *s)
 {
         switch (kind) {
         case KIND_HOLD:
@@ -71,6 +72,6 @@ WouldBind bind_rules_would_bind(const Endpoint *e, Kind kind, const Socket *s, b
         if (bind_rules_allow(e, false, s) == TRI_YES)
                 return WOULD_BIND_YES;
         if (allowed == TRI_UNKNOWN)
-                allowed = bind_rules_likely_reuse(kind, s) ? TRI_YES : TRI_NO;
+                allowed = is_likely_reuse(kind, s) ? TRI_YES : TRI_NO;
         return allowed == TRI_YES ? WOULD_BIND_WITH_REUSEADDR : WOULD_BIND_NO;
 }

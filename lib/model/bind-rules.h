@@ -21,9 +21,6 @@ bool bind_rules_meet(const Endpoint *e, const Socket *s);
  * SO_REUSEADDR of s, which is not known. */
 Tristate bind_rules_allow(const Endpoint *e, bool reuseaddr, const Socket *s);
 
-/* What s->reuse most likely is, where nobody can tell: servers set it, clients do not. */
-bool bind_rules_likely_reuse(Kind kind, const Socket *s);
-
 /* Both at once; of several sockets the worst decides. */
 typedef enum WouldBind {
         WOULD_BIND_YES,

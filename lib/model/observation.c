@@ -42,3 +42,12 @@ bool socket_uid_known(const Socket *s)
 {
         return s->state != SOCKET_TIME_WAIT && (s->inode != 0 || s->uid != 0);
 }
+
+Endpoint socket_anywhere(const Socket *s)
+{
+        return (Endpoint){
+                .protocol = s->protocol,
+                .port = s->local_port,
+                .last = s->local_port,
+        };
+}

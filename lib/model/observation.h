@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "model/address.h"
+#include "model/endpoint.h"
 
 /* TCP states as in include/net/tcp_states.h; UDP has ESTABLISHED (connected) and CLOSE. */
 typedef enum SocketState {
@@ -61,6 +61,9 @@ typedef struct Socket {
         bool mptcp;            /* a subflow of an MPTCP socket, where asked: SOCK_DIAG_ULP */
 } Socket;
 
+/* Its port at any address: where nothing declares that. */
+Endpoint socket_anywhere(const Socket *s);
+
 /* Is its uid a fact? The kernel says 0 for sockets that no process has open: TIME_WAIT, orphans,
  * and before accept(). */
 bool socket_uid_known(const Socket *s);
@@ -69,9 +72,8 @@ typedef struct Observation {
         Socket socket;
         bool ours;          /* one of our own placeholders or listeners, by cookie or inode */
         bool pid1_listener; /* a listener of a .socket unit generated for the reservation */
-        Tristate
-                owner; /* does it belong to the owner, by its cgroup, its uid, or those of the process
-                           that has it? */
+        /* Does it belong to the owner, by its cgroup, its uid, or those of the process that has it? */
+        Tristate owner;
         bool cgroup_gone; /* the cgroup that would tell has been removed */
         bool no_process;  /* every process was searched, and none has it: the kernel's own */
 

@@ -9,6 +9,8 @@
 
 #define NAME_CHARACTERS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.@-"
 
+const Reservation reservation_nobody = { .name = (char *) "", .uid = UID_INVALID };
+
 static const char *const hold_modes[] = { [HOLD_NONE] = "none",
                                           [HOLD_SHARED] = "shared",
                                           [HOLD_BOUND] = "bound",

@@ -82,6 +82,10 @@ typedef struct Reservation {
 
 #define UID_INVALID ((uid_t) -1)
 
+/* What a socket is judged against where nothing declares its port: nobody owns it, so nobody squats on
+ * it either. */
+extern const Reservation reservation_nobody;
+
 Reservation *reservation_free(Reservation *r);
 DEFINE_CLEANUP(Reservation, reservation_free);
 

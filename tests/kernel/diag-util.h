@@ -7,6 +7,7 @@
 #include "sock-util.h"
 
 static SockDiag *diag;
+static Cgroups cgroups; /* of those that take diag_setup */
 
 typedef struct Found {
         uint64_t cookie; /* 0: by port */
@@ -49,4 +50,19 @@ static inline Found wait_destroyed(int events, uint64_t cookie)
                 assert_int_equal(sock_diag_events_read(events, on_found, &f), 0);
         }
         return f;
+}
+
+static inline int diag_setup(void **state)
+{
+        cgroups_init(&cgroups);
+        return loopback_up(state) < 0 || sock_diag_new(&diag) < 0 ? -1 : 0;
+}
+
+static inline int diag_teardown(void **state)
+{
+        static const char *const units[] = { "server.service", "client.service", NULL };
+
+        diag = sock_diag_free(diag);
+        cgroups_done(&cgroups, units);
+        return 0;
 }

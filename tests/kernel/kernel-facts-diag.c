@@ -12,8 +12,6 @@
 
 #include "diag-util.h"
 
-static Cgroups cgroups;
-
 static void test_destroy_events(void **state)
 {
         static const struct {
@@ -295,21 +293,6 @@ static void test_cgroup(void **state)
                             .row.cgroup == cgroups_id(&cgroups, "client.service"));
 }
 
-static int setup(void **state)
-{
-        cgroups_init(&cgroups);
-        return loopback_up(state) < 0 || sock_diag_new(&diag) < 0 ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-        static const char *const units[] = { "server.service", "client.service", NULL };
-
-        diag = sock_diag_free(diag);
-        cgroups_done(&cgroups, units);
-        return 0;
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -326,5 +309,5 @@ int main(void)
                 cmocka_unit_test(test_cgroup),
         };
 
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return cmocka_run_group_tests(tests, diag_setup, diag_teardown);
 }

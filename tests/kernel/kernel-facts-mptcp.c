@@ -17,8 +17,6 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-static Cgroups cgroups;
-
 static int mptcp_socket(void)
 {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
@@ -134,21 +132,6 @@ static void test_connection(void **state)
         assert_int_equal(try_bind(server, "127.0.0.1", port), 0);
 }
 
-static int setup(void **state)
-{
-        cgroups_init(&cgroups);
-        return loopback_up(state) < 0 || sock_diag_new(&diag) < 0 ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-        static const char *const units[] = { "server.service", "client.service", NULL };
-
-        diag = sock_diag_free(diag);
-        cgroups_done(&cgroups, units);
-        return 0;
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -157,5 +140,5 @@ int main(void)
                 cmocka_unit_test(test_connection),
         };
 
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return cmocka_run_group_tests(tests, diag_setup, diag_teardown);
 }
