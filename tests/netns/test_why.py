@@ -13,7 +13,7 @@ import sys
 
 import pytest
 import scenes
-from conftest import KERNEL_LIST, Ctl, kernel_list, listener, thief, wait_until
+from conftest import KERNEL_LIST, PORT_RANGE, Ctl, kernel_list, listener, thief, wait_until
 from test_ctl import assert_prediction, bind_works, sees_bound, why
 
 needs_ss = pytest.mark.skipif(not shutil.which("ss"), reason="ss(8) of iproute2 is missing")
@@ -58,6 +58,20 @@ def test_remedy_frees_the_port(ctl, kind, state):
         for address in ("127.0.0.1", "0.0.0.0"):
             assert bind_works(port, False, address=address)
         scene.end()
+
+
+@needs_ss
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_remedy_frees_the_port_of_udp(ctl, address):
+    """That the kernel gave away, to a socket that is connected."""
+    PORT_RANGE.write_text("20000 20000")
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((address, 53))
+        found = why(ctl, "20000/udp")
+        assert (found["would_bind"], found["would_bind_certain"], found["holders"][0]["kind"]) == ("no", True, "ephemeral")
+        command, = filter(is_remedy, found["remedy"])
+        subprocess.run(["sh", "-ec", command], check=True, stdout=subprocess.DEVNULL)
+        assert why(ctl, "20000/udp")["would_bind"] == "yes"
 
 
 STRANGERS = {
