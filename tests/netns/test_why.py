@@ -173,6 +173,29 @@ def test_asking_is_in_nobodys_way_elsewhere(ctl):
         assert why(ctl, 20000)["would_bind"] == "with-reuseaddr"
 
 
+@pytest.mark.parametrize("n", [2, 100])
+def test_several_at_addresses_of_their_own(ctl, n):
+    """Each is asked about where it is; of very many, all at once."""
+    if not sees_bound():
+        pytest.skip("kernel older than 6.8")
+    sockets = [socket.socket() for _ in range(n)]
+    for i, s in enumerate(sockets):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((f"127.0.1.{i + 1}", 20000))
+    found = why(ctl, 20000)
+    assert (found["would_bind"], found["would_bind_certain"]) == ("with-reuseaddr", True)
+    assert_prediction(found, "0.0.0.0")
+    # What the kernel goes by is the flag as it is now.
+    sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    found = why(ctl, 20000)
+    assert (found["would_bind"], found["would_bind_certain"]) == ("no", True)
+    assert_prediction(found, "0.0.0.0")
+    if n == 2:
+        assert {h["local"]: h["reuse"] for h in found["holders"]} == {"127.0.1.1:20000": True, "127.0.1.2:20000": False}
+    for s in sockets:
+        s.close()
+
+
 def test_by_name_and_by_address(ctl, place):
     services = pathlib.Path("/etc/services").read_text()
     if not re.search(r"^redis\s+6379/tcp", services, re.M) or not re.search(r"^tftp\s+69/udp", services, re.M):
