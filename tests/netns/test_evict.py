@@ -179,7 +179,7 @@ def test_collisions_that_became_remains_end_with_them(daemon, unit):
     assert len(d.events("collision")) == len(thieves)
     for s in *thieves, *accepted:
         s.close()
-    wait_until(lambda: d.endpoints("app")[0]["collision"]["state"] == "TIME_WAIT", "only remains are left")
+    wait_until(lambda: d.endpoints("app")[0]["collision"]["kind"] == "stale", "remains are left")
     d.ctl("evict", PORT, code=0)
     wait_until(lambda: len(d.events("resolved")) == len(thieves), "both collisions end")
 
