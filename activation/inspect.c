@@ -22,6 +22,7 @@
 #include "base/printable.h"
 #include "kernel/cgroup.h"
 #include "kernel/inspect-message.h"
+#include "kernel/mountinfo.h"
 #include "kernel/process-facts.h"
 #include "kernel/process.h"
 
@@ -29,7 +30,6 @@
 #define SEARCH_USEC (700 * USEC_PER_MSEC)
 /* Then its process is killed. */
 #define ANSWER_SECONDS 3
-#define MOUNTINFO_MAX  (1024u * 1024u)
 /* More than the daemon has under way. */
 #define PROCESSES_MAX 8u
 
@@ -49,26 +49,19 @@ static void find_cgroup(uint64_t id, char **ret_path, char *ret_directory, size_
                 *ret_directory = 0;
 }
 
+static int on_mount(const Mount *m, void *userdata)
+{
+        return strcmp(m->type, "proc") == 0 && strcmp(m->root, "/") == 0 &&
+               strcmp(m->where, "/proc") == 0 && strstr(m->options, "hidepid=");
+}
+
 /* What we tell is for everybody to read, in state.json. Where the host's own /proc hides processes from
  * those whose they are not, so do we; ours has no such option. */
 static bool commands_are_hidden(void)
 {
-        _cleanup_(freep) char *text = NULL;
-        char *p, *line;
-        int r;
+        int r = mountinfo_read("/proc/1/mountinfo", on_mount, NULL);
 
-        r = file_read("/proc/1/mountinfo", MOUNTINFO_MAX, &text, NULL);
-        if (r < 0)
-                return r != -ENOENT;
-        p = text;
-        while ((line = strsep(&p, "\n"))) {
-                /* proc_pid_mountinfo(5): ROOT MOUNTPOINT … - TYPE SOURCE OPTIONS */
-                const char *type = strstr(line, " - proc ");
-
-                if (type && strstr(line, " / /proc ") && strstr(type, "hidepid="))
-                        return true;
-        }
-        return false;
+        return r < 0 ? r != -ENOENT : r > 0;
 }
 
 static InspectOutcome outcome_of(int error)

@@ -20,9 +20,9 @@
 #include <sys/statfs.h>
 #include <time.h>
 
-#include "base/file.h"
 #include "base/grow.h"
 #include "kernel/cgroup-memory.h"
+#include "kernel/mountinfo.h"
 
 #ifndef CGROUP2_SUPER_MAGIC
 #define CGROUP2_SUPER_MAGIC 0x63677270
@@ -31,9 +31,8 @@
 /* include/linux/exportfs.h, FILEID_KERNFS; not in the uapi headers. */
 #define FILEID_KERNFS 0xfe
 
-#define MOUNTINFO_MAX (1024u * 1024u)
-#define CGROUPS_MAX   65536u
-#define MISSES        1024u
+#define CGROUPS_MAX 65536u
+#define MISSES      1024u
 
 /* Walks take at most a twentieth of the time, and one counts for no less than this. As many as are
  * due in a second are made at once: several units may start together. */
@@ -80,66 +79,17 @@ CgroupMap *cgroup_map_free(CgroupMap *m)
         return NULL;
 }
 
-/* Undoes mountinfo's \040 and its like, in place. */
-static void unescape_octal(char *s)
+/* Still to be seen there: nothing is mounted over it. */
+static int on_mount(const Mount *m, void *userdata)
 {
-        char *o = s;
-
-        while (*s) {
-                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-                    s[3] >= '0' && s[3] <= '7') {
-                        *o++ = (char) ((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-                        s += 4;
-                } else
-                        *o++ = *s++;
-        }
-        *o = 0;
-}
-
-/* The mount point of one line of proc_pid_mountinfo(5), if it is of cgroup2 and still to be seen
- * there (nothing mounted over it). The line is taken apart. */
-static const char *cgroup2_mount(char *line)
-{
-        char *fields[5], *type, *separator;
+        char **ret = userdata;
         struct statfs sfs;
 
-        separator = strstr(line, " - ");
-        if (!separator)
-                return NULL;
-        *separator = 0;
-        type = separator + 3;
-        if (strncmp(type, "cgroup2 ", 8) != 0)
-                return NULL;
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
-                fields[i] = strsep(&line, " ");
-                if (!fields[i])
-                        return NULL;
-        }
-        unescape_octal(fields[4]);
-        if (statfs(fields[4], &sfs) < 0 || sfs.f_type != CGROUP2_SUPER_MAGIC)
-                return NULL;
-        return fields[4];
-}
-
-static int find_mount(char **ret)
-{
-        _cleanup_(freep) char *text = NULL;
-        char *p, *line;
-        int r;
-
-        r = file_read("/proc/self/mountinfo", MOUNTINFO_MAX, &text, NULL);
-        if (r < 0)
-                return r;
-        p = text;
-        while ((line = strsep(&p, "\n"))) {
-                const char *mount = cgroup2_mount(line);
-
-                if (!mount)
-                        continue;
-                *ret = strdup(mount);
-                return *ret ? 0 : -ENOMEM;
-        }
-        return -ENODATA;
+        if (strcmp(m->type, "cgroup2") != 0 || statfs(m->where, &sfs) < 0 ||
+            sfs.f_type != CGROUP2_SUPER_MAGIC)
+                return 0;
+        *ret = strdup(m->where);
+        return *ret ? 1 : -ENOMEM;
 }
 
 int cgroup_map_new(const char *root, CgroupMap **ret)
@@ -158,8 +108,8 @@ int cgroup_map_new(const char *root, CgroupMap **ret)
                 if (!m->root)
                         return -ENOMEM;
         } else {
-                r = find_mount(&m->root);
-                if (r < 0 && r != -ENODATA)
+                r = mountinfo_read("/proc/self/mountinfo", on_mount, &m->root);
+                if (r < 0)
                         return r;
         }
         if (m->root) {
