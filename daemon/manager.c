@@ -77,6 +77,89 @@ static void raise_fd_limit(void)
         (void) setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static int take_runtime_dir(Manager *m)
+{
+        const char *path = m->options.runtime_dir;
+        int r;
+
+        r = runtime_dir_new(m->event, path, &manager_runtime_ops, m, &m->runtime);
+        if (r == -EBUSY)
+                log_error("Another portreserved runs on %s. Stop it first, or name another "
+                          "--runtime-dir.",
+                          path);
+        else if (r < 0)
+                log_error("Cannot use the runtime directory %s: %s%s", path, strerror(-r),
+                          r == -EACCES || r == -EPERM
+                                  ? ". Run it as root, best by: systemctl start portreserved"
+                                  : "");
+        return r;
+}
+
+/* What tells of it, and what is known of those whom it is for. */
+static int make_records(Manager *m)
+{
+        int r;
+
+        r = alert_new(10 * 1000000, &manager_alert_ops, m, &m->alert);
+        if (r >= 0)
+                r = alert_unit_new(m->event, m->options.runtime_dir, &manager_alert_unit_ops, m,
+                                   &m->alert_unit);
+        if (r >= 0)
+                r = state_new(m, &m->state);
+        if (r >= 0)
+                r = clients_new(m->event, &manager_clients_ops, m, &m->clients);
+        if (r >= 0)
+                r = owners_new(&m->owners);
+        if (r >= 0)
+                r = restarts_new(m->event, &manager_restarts_ops, m, &m->restarts);
+        return r;
+}
+
+/* What keeps the ports. */
+static int make_keepers(Manager *m)
+{
+        int r;
+
+        r = reserve_new(m->event, m->options.runtime_dir, &manager_reserve_ops, m, &m->reserve);
+        if (r >= 0)
+                r = park_new(&m->park);
+        if (r >= 0)
+                r = hold_set_new(m->event, !notify_is_service(), &manager_hold_ops, m, &m->holds);
+        if (r < 0) {
+                log_error("Cannot start: %s", strerror(-r));
+                return r;
+        }
+        if (!notify_is_service())
+                return 0;
+        r = generated_new(m->event, &manager_generated_ops, m, &m->generated);
+        if (r < 0)
+                log_error("Cannot watch for PID 1's daemon-reload: %s", strerror(-r));
+        return r;
+}
+
+/* What sees others on them, and answers. */
+static int make_watchers(Manager *m)
+{
+        int r;
+
+        r = watch_new(m->event, &manager_watch_ops, m, &m->watch);
+        if (r < 0) {
+                log_error("Cannot ask the kernel for its sockets (netlink sock_diag): %s",
+                          strerror(-r));
+                return r;
+        }
+        /* Where it would not be allowed to, it need not take the time for a search. */
+        m->sees_processes = process_sees_all();
+        if (!m->sees_processes)
+                identify_take_time(watch_identify(m->watch), 0);
+        r = evictor_new(m->event, watch_identify(m->watch), &manager_evictor_ops, m, &m->evictor);
+        if (r >= 0)
+                r = inspect_new(m->event, &manager_inspect_ops, m, &m->inspect);
+        if (r >= 0)
+                r = units_new(m->event, m->options.runtime_dir, &manager_units_ops, m, &m->units);
+        return r;
+}
+
 int manager_new(const ManagerOptions *options, Manager **ret)
 {
         _cleanup_(manager_freep) Manager *m = NULL;
@@ -91,78 +174,18 @@ int manager_new(const ManagerOptions *options, Manager **ret)
         m->options = *options;
 
         r = sd_event_new(&m->event);
-        if (r < 0)
-                return r;
-        r = add_signals(m);
-        if (r < 0)
-                return r;
-        r = sd_event_set_watchdog(m->event, true);
-        if (r < 0)
-                return r;
-
-        r = runtime_dir_new(m->event, options->runtime_dir, &manager_runtime_ops, m, &m->runtime);
-        if (r == -EBUSY) {
-                log_error("Another portreserved runs on %s. Stop it first, or name another "
-                          "--runtime-dir.",
-                          options->runtime_dir);
-                return r;
-        }
-        if (r < 0) {
-                log_error("Cannot use the runtime directory %s: %s%s", options->runtime_dir,
-                          strerror(-r),
-                          r == -EACCES || r == -EPERM
-                                  ? ". Run it as root, best by: systemctl start portreserved"
-                                  : "");
-                return r;
-        }
-        r = alert_new(10 * 1000000, &manager_alert_ops, m, &m->alert);
         if (r >= 0)
-                r = alert_unit_new(m->event, options->runtime_dir, &manager_alert_unit_ops, m,
-                                   &m->alert_unit);
+                r = add_signals(m);
         if (r >= 0)
-                r = state_new(m, &m->state);
+                r = sd_event_set_watchdog(m->event, true);
         if (r >= 0)
-                r = clients_new(m->event, &manager_clients_ops, m, &m->clients);
+                r = take_runtime_dir(m);
         if (r >= 0)
-                r = owners_new(&m->owners);
+                r = make_records(m);
         if (r >= 0)
-                r = restarts_new(m->event, &manager_restarts_ops, m, &m->restarts);
-        if (r < 0)
-                return r;
-
-        r = reserve_new(m->event, options->runtime_dir, &manager_reserve_ops, m, &m->reserve);
+                r = make_keepers(m);
         if (r >= 0)
-                r = park_new(&m->park);
-        if (r >= 0)
-                r = hold_set_new(m->event, !notify_is_service(), &manager_hold_ops, m, &m->holds);
-        if (r < 0) {
-                log_error("Cannot start: %s", strerror(-r));
-                return r;
-        }
-        if (notify_is_service()) {
-                r = generated_new(m->event, &manager_generated_ops, m, &m->generated);
-                if (r < 0) {
-                        log_error("Cannot watch for PID 1's daemon-reload: %s", strerror(-r));
-                        return r;
-                }
-        }
-        r = watch_new(m->event, &manager_watch_ops, m, &m->watch);
-        if (r < 0) {
-                log_error("Cannot ask the kernel for its sockets (netlink sock_diag): %s",
-                          strerror(-r));
-                return r;
-        }
-        r = evictor_new(m->event, watch_identify(m->watch), &manager_evictor_ops, m, &m->evictor);
-        if (r < 0)
-                return r;
-        r = inspect_new(m->event, &manager_inspect_ops, m, &m->inspect);
-        if (r < 0)
-                return r;
-        /* Where it would not be allowed to, it need not take the time for a search. */
-        m->sees_processes = process_sees_all();
-        if (!m->sees_processes)
-                identify_take_time(watch_identify(m->watch), 0);
-        r = units_new(m->event, options->runtime_dir, &manager_units_ops, m, &m->units);
+                r = make_watchers(m);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
