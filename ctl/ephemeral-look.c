@@ -9,9 +9,8 @@
 
 #include "base/file.h"
 #include "base/parse.h"
+#include "ctl/applied.h"
 #include "ctl/output.h"
-#include "ctl/state.h"
-#include "kernel/config-file.h"
 #include "kernel/kernel-list.h"
 #include "kernel/record.h"
 #include "kernel/runtime.h"
@@ -72,26 +71,12 @@ static int read_settings(const Ctl *c, EphemeralLook *l)
 static int read_declared(const Ctl *c, EphemeralLook *l)
 {
         _cleanup_(config_freep) Config *config = NULL;
-        _cleanup_(json_decrefp) json_t *state = NULL;
-        ConfigPaths paths = { .root = "" };
-        const json_t *reservation, *ep;
-        size_t i, j;
+        int r;
 
-        if (state_probe(c) < 0 || state_read(c, &state) < 0) {
-                int r = config_load(&paths, &config);
-
-                if (r >= 0)
-                        config_ports(config, &l->declared);
-                return r == -ENOENT ? 0 : r;
-        }
-        json_array_foreach(get_array(state, "list"), i, reservation)
-                json_array_foreach(get_array(reservation, "endpoints"), j, ep) {
-                        json_int_t first = get_number(ep, "port"), last = get_number(ep, "last");
-
-                        if (first > 0 && last <= UINT16_MAX)
-                                portset_add_run(&l->declared, (uint16_t) first, (uint16_t) last);
-                }
-        return 0;
+        r = applied_load(c, &config);
+        if (r >= 0)
+                config_ports(config, &l->declared);
+        return r == -ENOENT ? 0 : r;
 }
 
 static int on_listening(const Socket *s, void *userdata)

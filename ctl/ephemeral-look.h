@@ -13,7 +13,7 @@ typedef struct EphemeralLook {
         unsigned reuse;       /* net.ipv4.tcp_tw_reuse */
         uint64_t delay_usec;  /* and tcp_tw_reuse_delay */
         PortSet reserved;     /* net.ipv4.ip_local_reserved_ports */
-        PortSet declared;     /* by the daemon that runs; without one, by the configuration */
+        PortSet declared;     /* by the configuration that counts: applied.h */
         PortSet listening;    /* of any protocol, in the range or not */
         PortSet ours;         /* of reserved, by the daemon's record */
         bool ours_known;      /* the record could be read, or there is none */

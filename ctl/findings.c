@@ -3,17 +3,15 @@
 #include "ctl/findings.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/grow.h"
+#include "ctl/applied.h"
 #include "ctl/output.h"
 #include "ctl/state.h"
-#include "kernel/config-file.h"
 #include "kernel/identify.h"
 #include "kernel/kernel-list.h"
 #include "kernel/record.h"
@@ -23,38 +21,6 @@
 
 /* Whoever asks why waits that long for the names of processes; holders that are left have none. */
 #define SEARCH_USEC (10 * USEC_PER_SEC)
-
-/* The .socket units that the daemon knows, where it follows them. */
-static int add_units(const Ctl *c, Config *config)
-{
-        _cleanup_(socket_units_freep) SocketUnits *units = NULL;
-        _cleanup_(freep) char *text = NULL;
-        UnitConflicts unused;
-        char path[PATH_MAX];
-
-        if (path_join(path, sizeof(path), c->runtime_dir, RUNTIME_UNITS) < 0 ||
-            file_read(path, SOCKET_UNITS_TEXT_MAX, &text, NULL) < 0 ||
-            socket_units_parse(text, &units) < 0)
-                return 0;
-        return config_set_units(config, units, NULL, &unused);
-}
-
-/* What runs is what was last applied; without that, what would be. */
-static int load_config(const Ctl *c, Config **ret)
-{
-        ConfigPaths paths = { .main = c->config, .root = "" };
-        char path[PATH_MAX];
-        int r;
-
-        if (!c->config && path_join(path, sizeof(path), c->runtime_dir, RUNTIME_APPLIED) >= 0) {
-                r = config_load_applied(path, ret);
-                if (r >= 0)
-                        return add_units(c, *ret);
-                if (r != -ENOENT)
-                        return r;
-        }
-        return config_load(&paths, ret);
-}
 
 /* The next endpoint that is declared on the port, and meets the address asked for. */
 static bool next_declared(const Config *config, const Endpoint *place, unsigned *iterator,
@@ -308,7 +274,7 @@ Exit findings_gather(const Ctl *c, Findings *f)
         _cleanup_(json_decrefp) json_t *state = NULL;
         int r;
 
-        r = load_config(c, &config);
+        r = applied_load(c, &config);
         if (r == -ENOENT)
                 return fail(c, EXIT_NOT_FOUND, "%s: there is no such file", c->config);
         if (r >= 0)
