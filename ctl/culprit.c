@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/printable.h"
 #include "ctl/output.h"
 #include "ctl/state.h"
 #include "model/eviction.h"
@@ -107,9 +106,6 @@ char *culprit_name(const json_t *holder)
         return text_of(holder, false);
 }
 
-/* Of a command line: enough to know it by. */
-#define COMMAND_SHOWN 100
-
 static void put_detail(FILE *f, const char *before, const char *text)
 {
         fprintf(f, "%s%s%s", ftell(f) > 0 ? "; " : "", before, text);
@@ -139,12 +135,8 @@ char *culprit_details(const json_t *holder)
         if (known(holder, "user") && known(holder, "pid"))
                 put_detail(f, "user ", get_text(holder, "user"));
         if (known(holder, "command")) {
-                const char *command = get_text(holder, "command");
-                _cleanup_(freep) char *shown = printable_cut(command, COMMAND_SHOWN);
-
-                put_detail(f, "command: ", shown ?: "");
-                if (shown && strlen(shown) < strlen(command))
-                        fputs("…", f);
+                put_detail(f, "command: ", "");
+                holder_put_command(f, get_text(holder, "command"));
         }
         put_time(f, holder, "started", "running since ");
         put_time(f, holder, "since", "seen there since ");

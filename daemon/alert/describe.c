@@ -4,13 +4,9 @@
 
 #include <string.h>
 
-#include "base/printable.h"
 #include "model/endpoint.h"
 #include "model/eviction.h"
 #include "model/json.h"
-
-/* Of a command line: enough to know it by. The field has all of it. */
-#define COMMAND_SHOWN 120
 
 char *describe_socket(const Holder *h)
 {
@@ -53,20 +49,14 @@ static void put_time(FILE *f, uint64_t realtime_usec)
         fprintf(f, "%.*sZ", (int) strcspn(text, "."), text);
 }
 
-static void put_command(FILE *f, const char *command)
-{
-        _cleanup_(freep) char *shown = printable_cut(command, COMMAND_SHOWN);
-
-        if (shown)
-                fprintf(f, "; command: %s%s", shown, strlen(shown) < strlen(command) ? "…" : "");
-}
-
 void describe_put_more(FILE *f, const Holder *h)
 {
         if (h->user)
                 fprintf(f, "; user %s", h->user);
-        if (h->command)
-                put_command(f, h->command);
+        if (h->command) {
+                fputs("; command: ", f);
+                holder_put_command(f, h->command);
+        }
         if (h->started_usec) {
                 fputs("; running since ", f);
                 put_time(f, h->started_usec);

@@ -13,8 +13,8 @@
 #include "model/observation.h"
 
 typedef enum InspectFlags {
-        INSPECT_REUSE =
-                1 << 0, /* SO_REUSEADDR as well: process_socket_reuse() says what that costs */
+        /* SO_REUSEADDR as well: process_socket_reuse() says what that costs. */
+        INSPECT_REUSE = 1 << 0,
 } InspectFlags;
 
 typedef struct InspectRequest {

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "model/unit-name.h"
 
+/* The field of the journal and the key of JSON have all of it. */
+#define COMMAND_SHOWN             120u
 #define CONTAINER_ID_LENGTH       64u
 #define CONTAINER_ID_LENGTH_SHORT 12u
 
@@ -108,6 +111,14 @@ char *holder_describe(const Holder *h)
                 return NULL;
         }
         return text;
+}
+
+void holder_put_command(FILE *f, const char *command)
+{
+        _cleanup_(freep) char *shown = printable_cut(command, COMMAND_SHOWN);
+
+        if (shown)
+                fprintf(f, "%s%s", shown, strlen(shown) < strlen(command) ? "…" : "");
 }
 
 bool holder_has_cgroup(const Holder *h)

@@ -46,6 +46,10 @@ char *holder_describe(const Holder *h);
 bool holder_put_inner(FILE *f, const char *container, const char *user_unit, const char *unit,
                       const char *user, uid_t uid);
 
+/* Of a command line, also of one that was read from JSON: enough to know it by, and "…" where that is not
+ * all. */
+void holder_put_command(FILE *f, const char *command);
+
 /* Does its cgroup say whose it is? Without one, or in the root's, it may be anybody's: the owner's, who
  * accepted a connection once, as well. */
 bool holder_has_cgroup(const Holder *h);
