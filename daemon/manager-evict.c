@@ -129,7 +129,8 @@ const EvictorOps manager_evictor_ops = {
 
 void manager_evict(Manager *m, const Collision *c)
 {
-        if (c->reservation->evict != EVICT_NO)
+        /* Who is not told yet comes when it is: first the alert, with the name. */
+        if (c->reservation->evict != EVICT_NO && !inspect_is_awaited(m->inspect, c))
                 evictor_want(m->evictor, &c->holder.socket);
 }
 

@@ -124,12 +124,13 @@ static void set_problem(Inspect *i, const char *problem)
 static void tell(Question *q, const InspectAnswer *a)
 {
         Inspect *i = q->inspect;
+        bool late = q->told;
 
-        if (!q->told)
+        q->told = true;
+        if (!late)
                 i->ops.answered(q->about, a, i->userdata);
         else if (a)
                 i->ops.answered_late(q->about, a, i->userdata);
-        q->told = true;
 }
 
 /* It is over: with an answer or an error. Whoever is told may ask and forget others. */
@@ -289,6 +290,14 @@ bool inspect_forget(Inspect *i, const void *about)
                 arm_timer(i);
                 return !q->told;
         }
+        return false;
+}
+
+bool inspect_is_awaited(const Inspect *i, const void *about)
+{
+        for (size_t k = 0; k < i->n; k++)
+                if (i->questions[k]->about == about)
+                        return !i->questions[k]->told;
         return false;
 }
 

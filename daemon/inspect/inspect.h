@@ -41,5 +41,8 @@ int inspect_ask(Inspect *i, void *about, const Socket *s);
 /* What it was for goes: it will not be called for it any more. True: it was not yet. */
 bool inspect_forget(Inspect *i, const void *about);
 
+/* Is answered() still to be called for it? */
+bool inspect_is_awaited(const Inspect *i, const void *about);
+
 /* Why the last question that mattered has no answer, with what to do; NULL: it has one. */
 const char *inspect_problem(const Inspect *i);

@@ -12,6 +12,8 @@ import actors
 import pytest
 
 from conftest import USER, listener, only_ports, thief, wait_until
+from test_inspect import FOUND
+from test_inspect_daemon import asking, fake, reply  # noqa: F401 (fixtures)
 
 PORT = 48121
 OWNER = 4242     # a reservation's User=
@@ -192,6 +194,25 @@ def test_reload_that_brings_evict(daemon, unit):
     d.configure(config("ephemeral"))
     d.ctl("reload", code=0)
     wait_until(lambda: is_cut(client), "it is cut")
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_who_is_evicted_is_told_first(asking, fake, unit, reload):  # noqa: F811
+    """With the name that was asked for, at the start and by a reload as well."""
+    with unit("thief.service"):
+        client, accepted, server = thief(PORT, 6379)
+    f = fake(lambda _: None)
+    d = asking(config("no" if reload else "ephemeral"))
+    wait_until(lambda: f.waiting, "it asks")
+    if reload:
+        d.configure(config("ephemeral"))
+        d.ctl("reload", code=0)
+    f.say(reply(FOUND, pid=os.getpid(), uid=0, started=1, texts=b"/thief.service\0/usr/bin/thief\0thief\0"))
+    wait_until(lambda: d.events("resolved"), "it is over")
+    told_of = [e for e in d.events() if e["event"] in ("collision", "evicted", "resolved")]
+    assert [e["event"] for e in told_of] == ["collision", "evicted", "resolved"]
+    # Without a name where this test had no second's time to answer.
+    assert told_of[1]["holder"]["pid"] == told_of[0]["holder"]["pid"]
 
 
 def test_owner_is_never_cut(daemon, unit):
