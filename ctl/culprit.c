@@ -89,11 +89,7 @@ static char *text_of(const json_t *holder, bool with_socket)
                         fprintf(f, " -> %s", get_text(holder, "remote"));
                 fprintf(f, " %s", get_text(holder, "state"));
         }
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
+        return memstream_end(f, &text);
 }
 
 char *culprit_text(const json_t *holder)
@@ -146,11 +142,7 @@ char *culprit_details(const json_t *holder)
                 put_detail(f, "goes within ", "");
                 fprintf(f, "%lld s", (long long) get_number(holder, "expires_sec"));
         }
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
+        return memstream_end(f, &text);
 }
 
 /* What remedies hang on. Only looked at: the strings stay the object's. */

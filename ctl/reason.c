@@ -152,11 +152,7 @@ char *reason_text(const Findings *d)
                 put_worst(f, d, who);
         if (is_awaited(d))
                 fputs("; portreserved claims it as soon as it is free", f);
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
+        return memstream_end(f, &text);
 }
 
 /* What keeps it from being taken the next time. */

@@ -183,11 +183,7 @@ static char *errors_text(const Config *c)
         if (!f)
                 return NULL;
         config_print_errors(c, f);
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
+        return memstream_end(f, &text);
 }
 
 static int reload(Manager *m, char **ret_error)

@@ -163,11 +163,7 @@ char *event_message(const Event *e)
                 fprintf(f, "%s ", endpoint_format(&one, buf));
         }
         put_sentence(f, e);
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
+        return memstream_end(f, &text);
 }
 
 json_t *event_to_json(const Event *e, uint64_t realtime_usec)

@@ -62,6 +62,15 @@ static inline void fclosep(FILE **f)
                 fclose(*f);
 }
 
+/* Ends a stream of open_memstream(3). Its text, which is the caller's; NULL: no memory. */
+static inline char *memstream_end(FILE *f, char **text)
+{
+        if (fclose(f) == 0)
+                return *text;
+        free(*text);
+        return NULL;
+}
+
 static inline void closedirp(DIR **d)
 {
         if (*d)

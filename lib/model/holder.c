@@ -106,11 +106,7 @@ char *holder_describe(const Holder *h)
                 fprintf(f, " (%s)", h->exe);
         else if (h->no_process)
                 fputs(" (no process has it: the kernel's own)", f);
-        if (fclose(f) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
+        return memstream_end(f, &text);
 }
 
 void holder_put_command(FILE *f, const char *command)
