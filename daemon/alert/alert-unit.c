@@ -94,10 +94,28 @@ AlertUnit *alert_unit_free(AlertUnit *u)
         return NULL;
 }
 
+/* Of the files that are there. */
+static uint64_t newest_id(const AlertUnit *u)
+{
+        const struct dirent *e;
+        uint64_t newest = 0, id;
+        DIR *d;
+
+        d = opendir(u->directory);
+        while (d && (e = readdir(d)))
+                if (parse_uint(e->d_name, 0, UINT64_MAX / 2, &id) >= 0)
+                        newest = MAX_OF(newest, id);
+        if (d)
+                (void) closedir(d);
+        return newest;
+}
+
 /* Microseconds since 1970: no daemon before us, and after a reboot none, used it, and the oldest is
- * the least. */
+ * the least; also where the clock has been set back since. */
 static uint64_t next_id(AlertUnit *u)
 {
+        if (u->last_id == 0)
+                u->last_id = newest_id(u);
         u->last_id = MAX_OF(now_usec(CLOCK_REALTIME), u->last_id + 1);
         return u->last_id;
 }
