@@ -111,9 +111,10 @@ int sysctl_files_add_text(SysctlFiles *f, const char *path, const char *text, si
                                         return -ENOMEM;
                                 file = added->path;
                         }
-                        copy = strndup(value, value_size);
+                        copy = calloc(1, value_size + 1);
                         if (!copy || !GROW(f->lines, f->n_lines_allocated, f->n_lines + 1))
                                 return -ENOMEM;
+                        memcpy(copy, value, value_size);
                         f->lines[f->n_lines++] =
                                 (SysctlLine){ .file = file, .line = line, .value = TAKE_PTR(copy) };
                 }
