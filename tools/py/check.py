@@ -272,9 +272,9 @@ STAGES = [
     (fuzz, 1, "libFuzzer from the corpora, some seconds a target"),
     (qemu, 1, "the kernel tests and the daemon under Debian's own kernel"),
     (bench, 1, "what a start, a hand-over and watching 200,000 sockets cost, beside what they cost without us"),
+    (demo, 1, "tools/demo without its pauses"),
     (bookworm, 2, "a booted Debian 12 (systemd 252) with real servers, and storms"),
     (trixie, 2, "the same under Debian 13 (systemd 257)"),
-    (demo, 2, "tools/demo without its pauses"),
 ]
 
 
