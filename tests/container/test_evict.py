@@ -95,7 +95,8 @@ def test_squatter_has_to_be_stopped(victim):
     left, = answer["left"]
     assert left["unit"] == "squatter.service" and "has to be stopped" in left["reason"]
     assert answer["remedy"] == ["systemctl stop squatter.service"]
-    assert any("Evict=any leaves " in m for m in victim.messages("_SYSTEMD_UNIT=portreserved.service"))
+    # By itself the daemon leaves it when it has been told which process it is.
+    wait_until(lambda: any("Evict=any leaves " in m for m in victim.messages("_SYSTEMD_UNIT=portreserved.service")), "that is logged")
     victim.run("sh", "-c", answer["remedy"][0])
     victim.wait_endpoint("app", "exclusive")
     victim.systemctl("start", "app.service")
