@@ -269,6 +269,12 @@ class Machine:
         """Its main process, as seen inside."""
         return int(self.show(unit, "MainPID"))
 
+    def kill_daemon(self):
+        """SIGKILL for portreserved; its next run is up then."""
+        before = self.pid()
+        self.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
+        wait_until(lambda: self.pid() not in (0, before) and self.active("portreserved.service") == "active", "it is back")
+
     def descriptors(self, unit="portreserved.service"):
         """What its main process's descriptors lead to. One may be closed while they are looked at, which ls calls a failure."""
         shown = self.run("ls", "-l", f"/proc/{self.pid(unit)}/fd", check=False).stdout

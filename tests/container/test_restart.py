@@ -33,10 +33,6 @@ def numbers(text):
     return found, rest
 
 
-def back(m, before):
-    wait_until(lambda: m.pid() not in (0, before) and m.active("portreserved.service") == "active", "it is back")
-
-
 def test_killed_ten_times_and_never_free(host):
     host.serve(CONFIG)
     for name in ("seed", "local"):
@@ -45,9 +41,7 @@ def test_killed_ten_times_and_never_free(host):
     host.background("binder", *host.script("binder", 48121, 48123))
     host.background("binder-user", *host.script("binder", 48121, 48123), user="nobody")
     for _ in range(10):
-        pid = host.pid()
-        host.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
-        back(host, pid)
+        host.kill_daemon()
     for unit in ("binder", "binder-user"):
         counts, won = numbers(host.finish(unit))
         assert counts["tries"] > 1000
@@ -66,9 +60,7 @@ def test_restart_leaves_no_instant_without_the_list(host):
     host.background("listwatch", *host.script("listwatch", "48121", "48123-48124"))
     for _ in range(5):
         host.systemctl("restart", "portreserved.service")
-    pid = host.pid()
-    host.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
-    back(host, pid)
+    host.kill_daemon()
     counts, lacks = numbers(host.finish("listwatch"))
     assert counts["looks"] > 1000
     assert lacks == []
@@ -86,12 +78,10 @@ def test_ten_thousand_placeholders_survive(host):
     assert len(before) >= 10000
     assert 0 < stored(host) < 200
     for how in ("restart", "kill"):
-        pid = host.pid()
         if how == "restart":
             host.systemctl("restart", "portreserved.service")
         else:
-            host.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
-            back(host, pid)
+            host.kill_daemon()
         assert host.ctl("status")["pending"] == 0
         assert len(before & sockets(host)) >= 10000, how
         assert 0 < stored(host) < 200

@@ -75,9 +75,7 @@ def test_applied_conf_of_a_newer_version(web):
     assert newer.count("Novelty") == 2 and "Future" in newer and "[Rule x]" in newer
     web.systemctl("kill", "--signal=STOP", "--kill-whom=main", "portreserved.service")
     web.write(APPLIED, newer)
-    web.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
-    wait_until(lambda: web.active("portreserved.service") == "active" and web.run("portreservectl", "status", check=False).returncode == 0,
-               "it is back")
+    web.kill_daemon()
     unchanged(web, before)
     status = web.run("portreservectl", "status").stdout
     assert web.ctl("status")["config_errors"] == 0
@@ -90,8 +88,7 @@ def test_applied_conf_of_a_newer_version(web):
     # An older one would have written neither end nor history.
     web.systemctl("kill", "--signal=STOP", "--kill-whom=main", "portreserved.service")
     web.write(APPLIED, "".join(line for line in text.splitlines(True) if not line.startswith("#")))
-    web.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
-    wait_until(lambda: web.run("portreservectl", "status", check=False).returncode == 0, "it is back")
+    web.kill_daemon()
     unchanged(web, before)
     nothing_wrong(web, cursor)
 
@@ -104,8 +101,7 @@ def test_damaged_files(web):
         web.systemctl("kill", "--signal=STOP", "--kill-whom=main", "portreserved.service")
         web.write(APPLIED, "".join(text[:n]))
         web.run("sh", "-ec", "cd /run/portreserved; echo more >>ours; echo x >rewrite; echo '{\"version\":' >state.json")
-        web.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
-        wait_until(lambda: web.run("portreservectl", "status", check=False).returncode == 0, "it is back")
+        web.kill_daemon()
         unchanged(web, before)
     # What is in the list is still known to be ours.
     web.systemctl("stop", "portreserved.service")
@@ -148,6 +144,5 @@ os.execvp("sleep", ["sleep", "infinity"])
         assert inode in holds(web) and len(holds(web)) == 3
         # A page, a memfd and a pipe.
         wait_until(lambda: web.show("portreserved.service", "NFileDescriptorStore") == "4", "the rest is gone")
-    web.systemctl("kill", "--signal=KILL", "--kill-whom=main", "portreserved.service")
-    wait_until(lambda: web.run("portreservectl", "status", check=False).returncode == 0, "it is back")
+    web.kill_daemon()
     assert inode in holds(web) and web.endpoint("seed")["state"] == "exclusive"
