@@ -227,16 +227,22 @@ static void test_budget(void **state)
         Fixture *f = start(state, "[web]\nPorts=31000\n[Daemon]\nScanIntervalSec=50ms\n"
                                   "ScanBudgetPercent=1\n");
         const WatchStats *s = watch_stats(f->watch);
-        uint64_t begin, cost, looks;
+        uint64_t begin, cost, looks, least = UINT64_MAX, its_interval = 0;
 
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < 20; i++) {
                 begin = cpu_usec();
                 assert_int_equal(watch_sweep(f->watch), 0);
                 cost = cpu_usec() - begin;
-                /* Ours includes a little that theirs does not: a half for that. */
-                assert_true(s->sweep_interval_usec >= MAX_OF(50 * cost, UINT64_C(50000)));
+                assert_true(s->sweep_interval_usec >= 50000);
                 assert_true(s->sweep_interval_usec <= MAX_OF(100 * cost, UINT64_C(50000)));
+                if (cost < least) {
+                        least = cost;
+                        its_interval = s->sweep_interval_usec;
+                }
         }
+        /* Ours includes what theirs does not, and interrupts besides: a half for that, in the round
+         * that had the fewest. */
+        assert_true(its_interval >= 50 * least);
 
         /* And it is heeded: meanwhile there are looks only. */
         f->watch->pace.sweep = UINT64_MAX / 2;
