@@ -11,10 +11,12 @@
 #include "base/grow.h"
 #include "daemon/watch/watch-internal.h"
 
-/* A dump that takes more than one datagram goes on by counting sockets, and skips one where another
- * has gone before it: of hundreds on one port, with others coming and going there, one row in a
- * thousand. */
-#define MISSES_MAX 4
+/* A dump that takes more than one datagram goes on by counting the sockets of a bucket, and skips one
+ * where another has gone before it. Buckets of TCP are short; all UDP sockets on a port are in one,
+ * and each dump skips in the same places: with others coming and going there, some were missed more
+ * than four times in a row. */
+#define TCP_MISSES_MAX 4
+#define UDP_MISSES_MAX 16
 
 void watch_tell_trouble(Watch *w, Trouble t, int error)
 {
@@ -115,7 +117,8 @@ static bool could_see(const Pass *p, const CollisionEntry *x)
 
 static bool has_ended(const Pass *p, CollisionEntry *x)
 {
-        bool all_states = p->saw_rest || x->collision.endpoint->protocol == IPPROTO_UDP;
+        bool udp = x->collision.endpoint->protocol == IPPROTO_UDP;
+        bool all_states = p->saw_rest || udp;
 
         if (x->gone == p->generation)
                 return true;
@@ -124,7 +127,7 @@ static bool has_ended(const Pass *p, CollisionEntry *x)
         /* A listener leaves no TIME_WAIT. */
         if (x->destroyed && (all_states || x->collision.holder.socket.state == SOCKET_LISTEN))
                 return true;
-        return all_states && ++x->misses >= MISSES_MAX;
+        return all_states && ++x->misses >= (udp ? UDP_MISSES_MAX : TCP_MISSES_MAX);
 }
 
 bool watch_conclude(Watch *w, const Pass *p)
