@@ -9,6 +9,11 @@
 
 #define EXIT_USAGE 2
 
+static int name_length(const char *help)
+{
+        return (int) strcspn(help, " \n");
+}
+
 int arguments_parse(int argc, char *argv[], const char *help, const char **runtime_dir)
 {
         static const struct option options[] = {
@@ -26,12 +31,13 @@ int arguments_parse(int argc, char *argv[], const char *help, const char **runti
                         (void) fputs(help, stdout);
                         return EXIT_SUCCESS;
                 case 'V':
-                        (void) printf("%.*s " PROJECT_VERSION "\n", (int) strcspn(help, " "), help);
+                        (void) printf("%.*s " PROJECT_VERSION "\n", name_length(help), help);
                         return EXIT_SUCCESS;
                 case 'r':
                         *runtime_dir = optarg;
                         break;
                 default:
+                        (void) fprintf(stderr, "Try '%.*s --help'.\n", name_length(help), help);
                         return EXIT_USAGE;
                 }
         return -1;
@@ -39,6 +45,6 @@ int arguments_parse(int argc, char *argv[], const char *help, const char **runti
 
 int arguments_usage(const char *help, const char *what)
 {
-        (void) fprintf(stderr, "%.*s: %s\n%s", (int) strcspn(help, " "), help, what, help);
+        (void) fprintf(stderr, "%.*s: %s\n%s", name_length(help), help, what, help);
         return EXIT_USAGE;
 }

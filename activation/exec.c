@@ -22,7 +22,6 @@
 
 /* As portreservectl's; 126 and 127 as env(1)'s. */
 enum {
-        EXIT_USAGE = 2,
         EXIT_NOT_RUNNING = 3,
         EXIT_DENIED = 5,
         EXIT_CANNOT_EXEC = 126,
@@ -159,7 +158,7 @@ int main(int argc, char *argv[])
         if (optind < argc && strcmp(argv[optind], "--") == 0)
                 optind++;
         if (optind >= argc)
-                return fail(EXIT_USAGE, name, "no command given");
+                return arguments_usage(help, "no command given");
 
         r = exchange_address(runtime_dir, RUNTIME_OPEN, &sa);
         if (r >= 0)

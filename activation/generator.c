@@ -302,7 +302,8 @@ static void usage(FILE *f)
               "NORMAL-DIR.\n"
               "  --root=DIR         configuration and unit files below DIR\n"
               "  --config=FILE      instead of the search path\n"
-              "  --runtime-dir=DIR  where applied.conf is looked for, " RUNTIME_DIR_DEFAULT "\n",
+              "  --runtime-dir=DIR  where applied.conf is looked for, " RUNTIME_DIR_DEFAULT "\n"
+              "  --help, --version\n",
               f);
 }
 
@@ -313,6 +314,7 @@ int main(int argc, char *argv[])
                 { "config", required_argument, NULL, 'c' },
                 { "runtime-dir", required_argument, NULL, 'd' },
                 { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
                 {},
         };
         Generator g = { .root = "", .runtime = RUNTIME_DIR_DEFAULT, .helper = HANDOVER_PATH };
@@ -332,6 +334,9 @@ int main(int argc, char *argv[])
                         break;
                 case 'h':
                         usage(stdout);
+                        return 0;
+                case 'V':
+                        puts("portreserved-generator " PROJECT_VERSION);
                         return 0;
                 default:
                         usage(stderr);

@@ -16,6 +16,9 @@ PAGES = {
     "portrelease": "portrelease.1",
 }
 
+# Others run these.
+HELPERS = ["portreserved-act", "portreserved-generator", "portreserved-handover", "portreserved-inspect"]
+
 
 def page(name):
     return (SOURCE / "docs" / f"{PAGES.get(name, name)}.scd").read_text()
@@ -35,7 +38,7 @@ def test_options(name):
     assert run(name, "-h").stdout == r.stdout
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *HELPERS])
 def test_mistaken_options(name):
     for args in ["--bogus"], ["--runtime-dir"], ["-Z"], ["--help=1"]:
         r = run(name, *args)
@@ -43,7 +46,27 @@ def test_mistaken_options(name):
         assert r.stdout == "" and name in r.stderr, args
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *HELPERS])
+def test_an_unknown_option_is_told_where_all_are(name):
+    for option in "--bogus", "-Z":
+        assert "--help" in run(name, option).stderr, option
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_help_of_helpers(name):
+    r = run(name, "--help")
+    assert (r.returncode, r.stderr) == (0, "") and name in r.stdout.splitlines()[0]
+    assert run(name, "-h").stdout == r.stdout
+
+
+@pytest.mark.parametrize("args", [["web"], ["web", "--"], ["--", "web"]])
+def test_exec_without_a_command(args):
+    r = run("portreserve-exec", *args)
+    assert (r.returncode, r.stdout) == (2, "")
+    assert r.stderr.startswith("portreserve-exec: no command given") and "NAME -- COMMAND" in r.stderr
+
+
+@pytest.mark.parametrize("name", [*PAGES, *HELPERS])
 def test_version(name):
     r = run(name, "--version")
     assert r.returncode == 0 and re.fullmatch(rf"{name} \d+\.\d+\.\d+\n", r.stdout)
