@@ -37,6 +37,8 @@ Exit verb_check(const Ctl *c, char **args)
 
         if (args[0] && c->config)
                 return fail(c, EXIT_USAGE, "check takes FILE or --config=FILE, not both");
+        if (args[0] && !*args[0])
+                return fail(c, EXIT_USAGE, "check needs the name of a file, or no argument");
 
         r = config_load(&paths, &config);
         if (r == -ENOENT)

@@ -159,11 +159,12 @@ static void parse_options(Parse *p, int argc, char *argv[])
                 else if (id != '?')
                         set_option(p, id, optarg);
                 else if (optopt == 0)
-                        mistake(p, "unknown option '%s'", argv[optind - 1]);
+                        mistake(p, "unknown option '%s'; portreservectl --help names all",
+                                argv[optind - 1]);
                 else if (strncmp(argv[optind - 1], "--", 2) == 0)
                         mistake(p, "'%s': this option takes no value", argv[optind - 1]);
                 else
-                        mistake(p, "unknown option '-%c'", optopt);
+                        mistake(p, "unknown option '-%c'; portreservectl --help names all", optopt);
         }
 }
 
@@ -186,7 +187,7 @@ static const Verb *choose_verb(Parse *p, int n, char *words[])
                 mistake(p, "%s takes %s; '%s' is too much", v->name,
                         v->max == 0 ? "no argument" : v->arguments, words[v->max + 1]);
         if (p->ctl.config && !(v->takes & TAKES_CONFIG))
-                mistake(p, "--config= is for check and why; %s asks the daemon", v->name);
+                mistake(p, "--config= is for check and why, not for %s", v->name);
         if (p->ctl.dry_run && !(v->takes & TAKES_DRY_RUN))
                 mistake(p, "--dry-run is for evict; %s closes nothing", v->name);
         return v;

@@ -8,12 +8,12 @@
 #include "kernel/names.h"
 #include "model/endpoint-parse.h"
 
-static Exit refuse(const Ctl *c, const char *text)
+static Exit refuse(const Ctl *c, const char *text, const char *besides)
 {
         return fail(c, EXIT_USAGE,
                     "'%s' is no port: write a number from 1 to 65535 or a name of /etc/services, "
-                    "and /tcp or /udp behind it if you like",
-                    text);
+                    "and /tcp or /udp behind it if you like%s",
+                    text, besides);
 }
 
 static int parse_plain(const char *text, Endpoint *ret)
@@ -59,7 +59,8 @@ Exit port_parse_place(const Ctl *c, const char *text, Endpoint *ret)
 {
         int r = strchr(text, ':') ? parse_with_address(text, ret) : parse_plain(text, ret);
 
-        return r < 0 ? refuse(c, text) : EXIT_OK;
+        return r < 0 ? refuse(c, text, "; or ADDRESS:PORT, as 127.0.0.1:80 or [::1]:80/udp")
+                     : EXIT_OK;
 }
 
 Exit port_parse(const Ctl *c, const char *text, uint16_t *ret_port, int *ret_protocol)
@@ -67,7 +68,7 @@ Exit port_parse(const Ctl *c, const char *text, uint16_t *ret_port, int *ret_pro
         Endpoint e;
 
         if (parse_plain(text, &e) < 0)
-                return refuse(c, text);
+                return refuse(c, text, "");
         *ret_port = e.port;
         *ret_protocol = e.protocol;
         return EXIT_OK;
