@@ -33,9 +33,8 @@ int main(int argc, char *argv[])
         (void) setlocale(LC_CTYPE, "");
 
         e = command_line_parse(argc, argv, &line);
-        if (e != EXIT_OK || !line.verb)
-                return (int) e;
-        e = line.verb->run(&line.ctl, line.args);
+        if (e == EXIT_OK && line.verb)
+                e = line.verb->run(&line.ctl, line.args);
         if (fflush(stdout) != 0 && e == EXIT_OK) {
                 perror("portreservectl: standard output");
                 return EXIT_FAILED;

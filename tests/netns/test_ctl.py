@@ -18,7 +18,7 @@ import time
 
 import pytest
 
-from conftest import KERNEL_LIST, PORT_RANGE, listener, thief, wait_until
+from conftest import KERNEL_LIST, PORT_RANGE, listener, program, thief, wait_until
 
 VERBS = ["status", "list", "show", "why", "check", "ephemeral", "watch", "reload"]
 HOLDER_KEYS = ["kind", "state", "local", "remote", "unit", "cgroup", "pid", "exe", "uid", "since", "user", "user_unit", "container",
@@ -146,6 +146,13 @@ def test_help(ctl):
 
 def test_version(ctl):
     assert re.fullmatch(r"portreservectl \d+\.\d+\.\d+\n", ctl("--version", code=0).stdout)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["why", "--help"], ["--version"], ["check", "/dev/null"], ["--json=short", "check", "/dev/null"]])
+def test_what_cannot_be_printed(args):
+    with open("/dev/full", "w") as full:
+        r = subprocess.run([str(program("portreservectl")), *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (r.returncode, r.stderr) == (1, "portreservectl: standard output: No space left on device\n")
 
 
 # Without a daemon
