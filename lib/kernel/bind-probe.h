@@ -18,8 +18,6 @@
  * bind(). */
 int bind_probe(const Endpoint *e, uint16_t port);
 
-/* The flag itself, of a socket that this process has open: through an fd of our own for a moment
- * (pidfd_getfd(2), Linux 5.6), so not for those that listen: their port would stay taken if the
- * server closed and opened it again in that moment. -EPERM: may not (ptrace(2)); -ENOENT: has it no
- * more; -ENOSYS. */
+/* The flag itself, of a socket that this process has open: process_socket_reuse() says what that
+ * costs. 0, or as that; -ENOENT: has it no more. */
 int bind_probe_reuse_of(pid_t pid, uint32_t inode, bool *ret);

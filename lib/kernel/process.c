@@ -182,13 +182,15 @@ int process_socket_reuse(pid_t pid, int number, uint32_t inode)
         struct stat st;
         int reuse;
 
-        /* Both are close-on-exec by themselves. */
+        /* As numbers: the C library of Debian 12 has no wrapper. Both are close-on-exec by
+         * themselves. */
         pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
         if (pidfd < 0)
                 return process_error(errno);
         copy = (int) syscall(SYS_pidfd_getfd, pidfd, number, 0);
         if (copy < 0)
                 return errno == EBADF ? -ENOENT : process_error(errno);
+        /* By now another file may have that number, or another process that pid. */
         if (fstat(copy, &st) < 0)
                 return -errno;
         if (!S_ISSOCK(st.st_mode) || st.st_ino != inode)
