@@ -67,6 +67,18 @@ int process_open_file(int process, const char *name, int flags)
         return fd < 0 ? process_error(errno) : fd;
 }
 
+/* The same of a directory: its fd, which *ret owns. */
+static int open_directory(int process, const char *name, DIR **ret)
+{
+        _cleanup_(closep) int fd = process_open_file(process, name, O_DIRECTORY);
+
+        if (fd < 0)
+                return fd;
+        *ret = fdopendir(fd);
+        /* It looks at the directory, which may have gone by now. */
+        return *ret ? TAKE_FD(fd) : process_error(errno);
+}
+
 int process_search_fds(int process, uint32_t inode, uint64_t deadline, int *ret_number)
 {
         _cleanup_(closedirp) DIR *dir = NULL;
@@ -77,17 +89,9 @@ int process_search_fds(int process, uint32_t inode, uint64_t deadline, int *ret_
         int fd;
 
         length = (size_t) snprintf(want, sizeof(want), "socket:[%u]", inode);
-        fd = process_open_file(process, "fd", O_DIRECTORY);
+        fd = open_directory(process, "fd", &dir);
         if (fd < 0)
                 return fd;
-        dir = fdopendir(fd);
-        if (!dir) {
-                /* It looks at the directory, which may have gone by now. */
-                int r = process_error(errno);
-
-                close(fd);
-                return r;
-        }
         while ((d = readdir(dir))) {
                 char target[sizeof(want)];
                 uint64_t v;
@@ -138,15 +142,9 @@ int process_search_threads(int process, pid_t pid, uint32_t inode, uint64_t dead
         struct dirent *d;
         int fd, r = 0;
 
-        fd = process_open_file(process, "task", O_DIRECTORY);
+        fd = open_directory(process, "task", &dir);
         if (fd < 0)
                 return fd;
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = process_error(errno);
-                close(fd);
-                return r;
-        }
         while (r == 0 && (d = readdir(dir))) {
                 _cleanup_(closep) int task = -1;
 
