@@ -26,6 +26,19 @@
 #define EXECS_MAX    3u
 #define SEARCHES_MAX 3u
 
+/* The number at p, up to one of these characters. */
+static int parse_number(const char *p, const char *ends, uint64_t max, uint64_t *ret)
+{
+        char field[32];
+        size_t l = strcspn(p, ends);
+
+        if (l == 0 || l >= sizeof(field))
+                return -EBADMSG;
+        memcpy(field, p, l);
+        field[l] = 0;
+        return parse_uint(field, 0, max, ret) < 0 ? -EBADMSG : 0;
+}
+
 /* proc_pid_stat(5): starttime is the 22nd field, the 20th behind the name, which is in parentheses
  * and may hold anything. */
 #define STAT_FIELD 20u
@@ -33,8 +46,6 @@
 int process_parse_stat(const char *text, uint64_t *ret)
 {
         const char *p = strrchr(text, ')');
-        char field[32];
-        size_t l;
 
         if (!p)
                 return -EBADMSG;
@@ -44,12 +55,7 @@ int process_parse_stat(const char *text, uint64_t *ret)
                 p += strcspn(p, " ");
         }
         p += strspn(p, " ");
-        l = strcspn(p, " \n");
-        if (l == 0 || l >= sizeof(field))
-                return -EBADMSG;
-        memcpy(field, p, l);
-        field[l] = 0;
-        return parse_uint(field, 0, UINT64_MAX / USEC_PER_SEC, ret) < 0 ? -EBADMSG : 0;
+        return parse_number(p, " \n", UINT64_MAX / USEC_PER_SEC, ret);
 }
 
 /* "Uid:\tREAL\tEFFECTIVE\tSAVED\tFILESYSTEM" */
@@ -57,9 +63,8 @@ int process_parse_status(const char *text, uid_t *ret)
 {
         static const char key[] = "\nUid:\t";
         const char *p = strstr(text, key);
-        char field[32];
         uint64_t v;
-        size_t l;
+        int r;
 
         if (!p)
                 return -EBADMSG;
@@ -67,14 +72,9 @@ int process_parse_status(const char *text, uid_t *ret)
         p += strcspn(p, "\t\n");
         if (*p != '\t')
                 return -EBADMSG;
-        p++;
-        l = strcspn(p, "\t\n");
-        if (l == 0 || l >= sizeof(field))
-                return -EBADMSG;
-        memcpy(field, p, l);
-        field[l] = 0;
-        if (parse_uint(field, 0, UID_INVALID - 1u, &v) < 0)
-                return -EBADMSG;
+        r = parse_number(p + 1, "\t\n", UID_INVALID - 1u, &v);
+        if (r < 0)
+                return r;
         *ret = (uid_t) v;
         return 0;
 }
