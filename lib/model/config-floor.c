@@ -4,12 +4,6 @@
 
 #include "model/config.h"
 
-static void add_ports(PortSet *s, const Reservation *r)
-{
-        for (size_t i = 0; i < r->n_endpoints; i++)
-                portset_add_run(s, r->endpoints[i].port, r->endpoints[i].last);
-}
-
 int config_reservable(Config *c, const PortSet *foreign, uint16_t first, uint16_t last,
                       PortSet *ret)
 {
@@ -20,7 +14,7 @@ int config_reservable(Config *c, const PortSet *foreign, uint16_t first, uint16_
                 PortSet with = all;
                 unsigned left;
 
-                add_ports(&with, r);
+                reservation_add_ports(r, &with);
                 left = portset_ephemeral_left(&with, first, last);
                 if (left < before && left < c->daemon.ephemeral_floor) {
                         int k = config_error(
@@ -34,7 +28,7 @@ int config_reservable(Config *c, const PortSet *foreign, uint16_t first, uint16_
                                 return k;
                         continue;
                 }
-                add_ports(&ours, r);
+                reservation_add_ports(r, &ours);
                 all = with;
                 before = left;
         }

@@ -340,8 +340,7 @@ void config_ports(const Config *c, PortSet *ret)
 {
         portset_clear(ret);
         CONFIG_FOREACH_RESERVATION(c, r)
-                for (size_t i = 0; i < r->n_endpoints; i++)
-                        portset_add_run(ret, r->endpoints[i].port, r->endpoints[i].last);
+                reservation_add_ports(r, ret);
 }
 
 Reservation *config_find(const Config *c, const char *name)

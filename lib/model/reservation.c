@@ -99,6 +99,12 @@ HoldMode reservation_endpoint_hold(const Reservation *r, const Endpoint *e)
         return r->hold;
 }
 
+void reservation_add_ports(const Reservation *r, PortSet *s)
+{
+        for (size_t i = 0; i < r->n_endpoints; i++)
+                portset_add_run(s, r->endpoints[i].port, r->endpoints[i].last);
+}
+
 const char *reservation_socket_unit(const Reservation *r, char buf[static RESERVATION_UNIT_MAX])
 {
         snprintf(buf, RESERVATION_UNIT_MAX, "portreserved-%s.socket", r->name);

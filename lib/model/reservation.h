@@ -111,6 +111,9 @@ bool reservation_name_is_taken(const char *s);
  * Hold=listen. */
 HoldMode reservation_endpoint_hold(const Reservation *r, const Endpoint *e);
 
+/* Puts its ports, of both protocols, into the set. */
+void reservation_add_ports(const Reservation *r, PortSet *s);
+
 /* The name of the generated unit: "portreserved-NAME.socket". */
 #define RESERVATION_UNIT_MAX (RESERVATION_NAME_MAX + 32)
 const char *reservation_socket_unit(const Reservation *r, char buf[static RESERVATION_UNIT_MAX]);
