@@ -43,19 +43,28 @@ static bool same_peer(const Socket *a, const Socket *b)
                (a->protocol != IPPROTO_UDP || a->cgroup == b->cgroup);
 }
 
+/* Whoever has that hash, the socket's peer or not. */
+static EphemeralPeer *find_hash(const EphemeralPeers *p, uint64_t hash)
+{
+        size_t i = (size_t) (uintptr_t) table_get(&p->table, hash);
+
+        return i > 0 ? &p->peers[i - 1] : NULL;
+}
+
 EphemeralPeer *ephemeral_peers_find(const EphemeralPeers *p, const Socket *s)
 {
-        size_t i = (size_t) (uintptr_t) table_get(&p->table, hash_peer(s));
+        EphemeralPeer *found = find_hash(p, hash_peer(s));
 
-        return i > 0 && same_peer(&p->peers[i - 1].sample, s) ? &p->peers[i - 1] : NULL;
+        return found && same_peer(&found->sample, s) ? found : NULL;
 }
 
 int ephemeral_peers_get(EphemeralPeers *p, const Socket *s, EphemeralPeer **ret)
 {
         uint64_t hash = hash_peer(s);
+        EphemeralPeer *found = find_hash(p, hash);
 
-        *ret = ephemeral_peers_find(p, s);
-        if (*ret || p->n >= EPHEMERAL_PEERS_MAX || table_get(&p->table, hash))
+        *ret = found && same_peer(&found->sample, s) ? found : NULL;
+        if (found || p->n >= EPHEMERAL_PEERS_MAX)
                 return 0;
         if (!GROW(p->peers, p->n_allocated, p->n + 1) ||
             !table_set(&p->table, hash, (void *) (uintptr_t) (p->n + 1))) /* an index, no pointer */
