@@ -6,17 +6,7 @@
 #include <stdlib.h>
 
 #include "base/grow.h"
-
-/* FNV-1a. Not proof against somebody who looks for two that meet: those are counted as one too
- * many. */
-static uint64_t hash_bytes(uint64_t h, const void *data, size_t size)
-{
-        const uint8_t *byte = data;
-
-        for (size_t i = 0; i < size; i++)
-                h = (h ^ byte[i]) * UINT64_C(0x100000001b3);
-        return h;
-}
+#include "base/hash.h"
 
 static uint64_t hash_address(uint64_t h, const Address *a)
 {
@@ -24,9 +14,10 @@ static uint64_t hash_address(uint64_t h, const Address *a)
                                     : hash_bytes(h, &a->in6, sizeof(a->in6));
 }
 
+/* Of two peers that meet here the second is one too many. */
 static uint64_t hash_peer(const Socket *s)
 {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
+        uint64_t h = HASH_INITIAL;
 
         h = hash_bytes(h, &s->protocol, sizeof(s->protocol));
         h = hash_address(hash_address(h, &s->local), &s->remote);

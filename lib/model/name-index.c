@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a */
+#include "base/hash.h"
+
 static size_t hash(const char *s)
 {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
+        uint64_t h = hash_bytes(HASH_INITIAL, s, strlen(s));
 
-        for (; *s; s++)
-                h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
         return (size_t) (h ^ h >> 32);
 }
 
