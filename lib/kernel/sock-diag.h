@@ -38,8 +38,8 @@ const SockDiagStats *sock_diag_stats(const SockDiag *d);
 
 /* Rows of the protocol in one of these states, both families; AF_INET6 ones that IPv4 users see
  * come once. TCP: in one walk over the kernel's table, listeners first, then bound sockets, then
- * the rest; where the kernel wants a walk for each family, so for each. filter may be NULL. A dump that the kernel says was interrupted is repeated, so that a
- * row may come twice. -ENOBUFS, -ENOMEM; -EPROTONOSUPPORT: this kernel has no tcp_diag or udp_diag,
+ * the rest; where the kernel wants a walk for each family, so for each. filter may be NULL. A dump
+ * that the kernel says was interrupted is repeated, so that a row may come twice. -ENOBUFS, -ENOMEM; -EPROTONOSUPPORT: this kernel has no tcp_diag or udp_diag,
  * and could not load it. States that it does not know are left out. */
 int sock_diag_dump(SockDiag *d, int protocol, uint32_t states, const DiagFilter *filter,
                    SockDiagRow row, void *userdata);

@@ -60,7 +60,8 @@ void ephemeral_pool_add_again(EphemeralPool *p, const Socket *s);
 typedef Tristate (*EphemeralTry)(uint16_t port, void *userdata);
 
 /* Decides who binds first, by the halves, and by try for up to EPHEMERAL_TRIES_MAX of whom these do
- * not tell; the rest are taken to do as their program does elsewhere. True: somebody does, and the rows are wanted again. */
+ * not tell; the rest are taken to do as their program does elsewhere. True: somebody does, and the
+ * rows are wanted again. */
 bool ephemeral_pool_judge(EphemeralPool *p, EphemeralTry try, void *userdata);
 
 /* Counts what is left, and sorts peers and programs. */
