@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "model/eviction.h"
+#include "observations.h"
 
 #define TCP IPPROTO_TCP
 #define UDP IPPROTO_UDP
@@ -124,34 +125,15 @@ static void test_every_observation(void **state)
 {
         Reservation r = { .name = (char *) "web" };
 
-        for (unsigned n = 0; n < 2u * 13 * 3 * 3 * 64 * 2 * SCOPES; n++) {
-                unsigned v = n;
-                Endpoint e = { .protocol = v % 2 ? UDP : TCP, .port = 80, .last = 80 };
-                Observation o = { .socket = { .local = { .family = AF_INET }, .local_port = 80 } };
+        for (unsigned n = 0; n < OBSERVATIONS * 2 * SCOPES; n++) {
+                Endpoint e;
+                Observation o = observation_of(n % OBSERVATIONS, &e);
+                bool served = n / OBSERVATIONS % 2;
+                EvictionScope scope = (EvictionScope) (n / OBSERVATIONS / 2);
                 EvictionVerdict verdict;
-                EvictionScope scope;
-                bool served;
                 Kind kind;
 
-                o.socket.protocol = e.protocol;
-                v /= 2;
-                o.socket.state = 1 + v % 13;
-                v /= 13;
-                o.socket.automatic = (Tristate) (v % 3) - 1;
-                v /= 3;
-                o.owner = (Tristate) (v % 3) - 1;
-                v /= 3;
-                o.ours = v & 1;
-                o.pid1_listener = v & 2;
-                o.listener_legitimate = v & 4;
-                o.socket.inode = v & 8;
-                o.cgroup_gone = v & 16;
-                o.no_process = v & 32;
                 o.socket.timewait = o.socket.state == SOCKET_TIME_WAIT;
-                v /= 64;
-                served = v & 1;
-                scope = (EvictionScope) (v / 2);
-
                 kind = policy_judge(&r, &e, &o);
                 verdict = eviction_judge(scope, kind, &o, served);
                 if (o.ours || o.pid1_listener || o.owner == TRI_YES)

@@ -15,6 +15,7 @@
 
 #include "model/bind-rules.h"
 #include "model/policy.h"
+#include "observations.h"
 
 #define TCP IPPROTO_TCP
 #define UDP IPPROTO_UDP
@@ -258,26 +259,10 @@ static void test_every_observation(void **state)
 {
         Reservation r = { .name = (char *) "web" };
 
-        for (unsigned n = 0; n < 2u * 13 * 3 * 3 * 2 * 2 * 2 * 2 * 2 * 2; n++) {
-                unsigned v = n;
-                Endpoint e = { .protocol = v % 2 ? UDP : TCP, .port = 80, .last = 80 };
-                Observation o = { .socket = { .local = { .family = AF_INET }, .local_port = 80 } };
+        for (unsigned n = 0; n < OBSERVATIONS; n++) {
+                Endpoint e;
+                Observation o = observation_of(n, &e);
                 Kind kind;
-
-                o.socket.protocol = e.protocol;
-                v /= 2;
-                o.socket.state = 1 + v % 13;
-                v /= 13;
-                o.socket.automatic = (Tristate) (v % 3) - 1;
-                v /= 3;
-                o.owner = (Tristate) (v % 3) - 1;
-                v /= 3;
-                o.ours = v & 1;
-                o.pid1_listener = v & 2;
-                o.listener_legitimate = v & 4;
-                o.socket.inode = v & 8;
-                o.cgroup_gone = v & 16;
-                o.no_process = v & 32;
 
                 kind = policy_judge(&r, &e, &o);
                 assert_int_not_equal(kind, KIND_NONE);
