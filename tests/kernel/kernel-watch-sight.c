@@ -20,14 +20,8 @@
 static void test_lost_events(void **state)
 {
         _cleanup_(closep) int squatter = -1;
-        Fixture *f;
+        Fixture *f = start_with_squatter(state, &squatter);
 
-        need_cgroups();
-        f = start(state, CONFIG_31000);
-        enter("thief.service");
-        squatter = listener_on("127.0.0.1", 31000);
-        enter(NULL);
-        LOOP_UNTIL(f, f->n_begin == 1);
         assert_int_equal(watch_stats(f->watch)->diag->overruns, 0);
         set_option(f->watch->events_fd, SOL_SOCKET, SO_RCVBUF, 1);
         for (unsigned i = 0; i < 2000; i++) {
@@ -121,16 +115,9 @@ static void test_churn(void **state)
 static void test_missed_row(void **state)
 {
         _cleanup_(closep) int squatter = -1;
-        CollisionEntry *x;
-        Fixture *f;
+        Fixture *f = start_with_squatter(state, &squatter);
+        CollisionEntry *x = collision_set_first(f->watch->set);
 
-        need_cgroups();
-        f = start(state, CONFIG_31000);
-        enter("thief.service");
-        squatter = listener_on("127.0.0.1", 31000);
-        enter(NULL);
-        LOOP_UNTIL(f, f->n_begin == 1);
-        x = collision_set_first(f->watch->set);
         for (unsigned i = 0; i < 2; i++) {
                 /* A pass that saw all states, and nobody. */
                 Pass p = { .generation = ++f->watch->generation, .saw_rest = true };

@@ -196,6 +196,20 @@ static inline void need_cgroups(void)
 
 #define CONFIG_31000 "[web]\nPorts=31000\n[Daemon]\nScanIntervalSec=100ms\nScanBudgetPercent=50\n"
 
+/* A watch that has told of a squatter on 127.0.0.1. */
+static inline Fixture *start_with_squatter(void **state, int *ret_squatter)
+{
+        Fixture *f;
+
+        need_cgroups();
+        f = start(state, CONFIG_31000);
+        enter("thief.service");
+        *ret_squatter = listener_on("127.0.0.1", 31000);
+        enter(NULL);
+        LOOP_UNTIL(f, f->n_begin == 1);
+        return f;
+}
+
 static inline int setup(void **state)
 {
         Fixture *f = calloc(1, sizeof(*f));
