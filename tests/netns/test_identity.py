@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 
+import actors
 import pytest
 
 from conftest import listener, program, thief, wait_until
@@ -24,31 +25,15 @@ signal.pause()
 """
 
 
-def cgroup_root():
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        if after.startswith("cgroup2 "):
-            return pathlib.Path(before.split()[4])
-    return None
-
-
-class Cgroups:
-    """Cgroups by their paths, taken away again. What stands at the top is not ours to make or to keep."""
+class Cgroups(actors.Cgroups):
+    """With servers in them. What stands at the top is not ours to make or to keep."""
 
     def __init__(self):
-        self.root = cgroup_root()
-        if self.root is None:
+        root = actors.cgroup_root()
+        if root is None:
             pytest.skip("missing here: cgroup v2")
-        self.made, self.children = [], []
-
-    def make(self, path):
-        directory = self.root
-        for name in path.strip("/").split("/"):
-            directory = directory / name
-            if not directory.exists():
-                directory.mkdir()
-                self.made.append(directory)
-        return directory
+        super().__init__(root)
+        self.children = []
 
     def serve(self, path, port, arguments=(), executable=sys.executable, user=0):
         """A process in that cgroup that listens on the port."""
@@ -70,27 +55,10 @@ class Cgroups:
         child.stdout.close()
         self.children.remove(child)
 
-    def remove(self, path):
-        directory = self.root / path.strip("/")
-        # Who has been waited for may still be leaving.
-        wait_until(lambda: not self.is_busy(directory), f"{path} is empty")
-        self.made.remove(directory)
-
-    @staticmethod
-    def is_busy(directory):
-        try:
-            directory.rmdir()
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
-
     def close(self):
         for child in list(self.children):
             self.end(child)
-        for directory in reversed(self.made):
-            wait_until(lambda d=directory: not self.is_busy(d), f"{directory} is empty")
+        self.done()
 
 
 @pytest.fixture

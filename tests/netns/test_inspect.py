@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+import actors
 import pytest
 from conftest import DEADLINE, listener, program, wait_until
 
@@ -102,14 +103,7 @@ def inspect(place):
         i.stop()
 
 
-def cgroup_root():
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        if " - cgroup2 " in line:
-            return pathlib.Path(line.split()[4])
-    pytest.fail("no cgroup v2 here")
-
-
-CGROUP = cgroup_root() / f"portreserved-inspect-{os.getpid()}.service"
+CGROUP = (actors.cgroup_root() or pytest.fail("no cgroup v2 here")) / f"portreserved-inspect-{os.getpid()}.service"
 
 
 @pytest.fixture(autouse=True)
