@@ -305,6 +305,12 @@ class Machine:
         """Journal entries of the daemon's events of that kind."""
         return self.journal(f"PORTRESERVED_EVENT={event}", after=after)
 
+    def alert(self, port, after):
+        """The journal's entry of a collision's begin on that port."""
+        def told():
+            return next((e for e in self.events("collision", after=after) if e["PORTRESERVED_PORT"] == str(port)), None)
+        return wait_until(told, f"the alert of port {port}", step=0.2)
+
     def reset(self):
         """Back to an empty machine without the daemon."""
         for unit in self.started:

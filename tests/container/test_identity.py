@@ -2,7 +2,6 @@
 """Who has a port, told from the journal alone by a daemon that is not root: containers, a user's own units, a cgroup that has gone."""
 
 import pytest
-from machine import wait_until
 
 ID = "4f5e6a7b8c9d0123456789abcdef0123456789abcdef0123456789abcdef0123"
 CONFIG = "[nginx]\nPorts=48141-48149/tcp\n"
@@ -22,14 +21,6 @@ for name in ("before", "after"):
 common.ready()
 signal.pause()
 """
-
-
-def collision(m, port, after):
-    """The journal's entry of a collision's begin."""
-    def told():
-        found = [e for e in m.events("collision", after=after) if e["PORTRESERVED_PORT"] == str(port)]
-        return found[0] if found else None
-    return wait_until(told, f"the alert of port {port}", step=0.2)
 
 
 def holder(m, port):
@@ -56,7 +47,7 @@ def test_docker(watched):
     """Whatever runs in it: a unit of the reservation's name inside is the container's."""
     m = watched
     scope(m, f"docker-{ID}.scope", "system.slice", LISTEN.format(48141), "/system.slice/nginx.service")
-    entry = collision(m, 48141, m.at)
+    entry = m.alert(48141, m.at)
     assert "is taken by container 4f5e6a7b8c9d (pid " in entry["MESSAGE"] and "/usr/bin/socat" in entry["MESSAGE"]
     assert entry["PORTRESERVED_CULPRIT_UNIT"] == f"docker-{ID}.scope"
     h = holder(m, 48141)
@@ -70,7 +61,7 @@ def test_machine(watched):
     """As machined names them, with what systemd escapes."""
     m = watched
     scope(m, "machine-my\\x2dweb.scope", "machine.slice", LISTEN.format(48142), "/payload/init.scope")
-    assert "is taken by container my-web (pid " in collision(m, 48142, m.at)["MESSAGE"]
+    assert "is taken by container my-web (pid " in m.alert(48142, m.at)["MESSAGE"]
     h = holder(m, 48142)
     assert (h["kind"], h["container"], h["unit"]) == ("squatter", "my-web", "machine-my\\x2dweb.scope")
 
@@ -86,7 +77,7 @@ def test_unit_of_a_user(watched):
     m.systemctl("start", "user@1.service")
     as_user = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups", "env", "XDG_RUNTIME_DIR=/run/user/1"]
     m.run(*as_user, "systemctl", "--user", "start", "nginx.service")
-    assert "is taken by nginx.service of user daemon (pid " in collision(m, 48143, m.at)["MESSAGE"]
+    assert "is taken by nginx.service of user daemon (pid " in m.alert(48143, m.at)["MESSAGE"]
     h = holder(m, 48143)
     assert (h["kind"], h["unit"], h["user_unit"], h["user"]) == ("squatter", "user@1.service", "nginx.service", "daemon")
     # Its manager, with all that the user runs, is not what to stop.
@@ -99,7 +90,7 @@ def test_cgroup_that_has_gone(watched):
     m.write("/run/mover.py", MOVER)
     m.made.append("/run/mover.py")
     m.background("mover", "/usr/bin/python3", "/run/mover.py", "48144", properties=("Delegate=yes",))
-    entry = collision(m, 48144, m.at)
+    entry = m.alert(48144, m.at)
     pid = m.pid("mover.service")
     assert f"is taken by system.slice/mover.service/after (pid {pid}, " in entry["MESSAGE"]
     assert entry["PORTRESERVED_CULPRIT_UNIT"] == "mover.service"
@@ -116,7 +107,7 @@ def test_cgroup_that_has_gone_and_nobody_to_ask(watched):
         m.write("/run/mover.py", MOVER)
         m.made.append("/run/mover.py")
         m.background("mover", "/usr/bin/python3", "/run/mover.py", "48145", properties=("Delegate=yes",))
-        assert "is taken by user root, " in collision(m, 48145, m.at)["MESSAGE"]
+        assert "is taken by user root, " in m.alert(48145, m.at)["MESSAGE"]
         h = holder(m, 48145)
         assert [h[k] for k in ("unit", "cgroup", "pid", "exe", "command")] == [None] * 5
         assert h["kind"] == "unknown" and not h["no_process"]

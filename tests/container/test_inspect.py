@@ -19,20 +19,12 @@ def squat(m, unit, port, user="daemon"):
     return m.pid(f"{unit}.service")
 
 
-def collision(m, port, after):
-    """The journal's entry of a collision's begin."""
-    def told():
-        found = [e for e in m.events("collision", after=after) if e["PORTRESERVED_PORT"] == str(port)]
-        return found[0] if found else None
-    return wait_until(told, f"the alert of port {port}", step=0.2)
-
-
 def named(m, unit, ports, cursor):
     """Somebody on one of the ports, of whom the alert says which process: (port, pid, entry). On a machine that has no time for an
     answer within a second the alert comes without; the next port is another try, for alerts of one reservation are limited."""
     for port in ports:
         pid = squat(m, unit, port)
-        entry = collision(m, port, cursor)
+        entry = m.alert(port, cursor)
         if "PORTRESERVED_CULPRIT_PID" in entry:
             break
         m.finish(unit)
@@ -101,7 +93,7 @@ def test_without_it_units_are_named(inspected):
     assert degraded(m) == []  # nothing was asked yet
     cursor = m.cursor()
     squat(m, "squatter", 48121)
-    entry = collision(m, 48121, cursor)
+    entry = m.alert(48121, cursor)
     assert entry["PORTRESERVED_CULPRIT_UNIT"] == "squatter.service"
     assert "PORTRESERVED_CULPRIT_PID" not in entry
     h = holder(m, "p48121")
@@ -127,7 +119,7 @@ def test_helper_that_is_stopped_or_killed(inspected):
     cursor = m.cursor()
     m.run("kill", "-STOP", m.pid("portreserved-inspect.service"))
     squat(m, "second", 48122)
-    assert collision(m, 48122, cursor)["PORTRESERVED_CULPRIT_UNIT"] == "second.service"
+    assert m.alert(48122, cursor)["PORTRESERVED_CULPRIT_UNIT"] == "second.service"
     assert "does not answer" in wait_until(lambda: degraded(m), "what is missing")[0]
     # The daemon goes on meanwhile: an owner gets its port.
     assert m.endpoint("held")["state"] == "exclusive"
