@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from conftest import KERNEL_LIST, kernel_list, thief, wait_until
-from test_ctl import HOLDER_KEYS, assert_prediction, watch, why  # noqa: F401 (watch is a fixture)
+from test_ctl import HOLDER_KEYS, watch  # noqa: F401 (watch is a fixture)
+from test_why_sockets import assert_prediction, why
 
 RES_KEYS = ["name", "unit", "user", "source", "socket_unit", "hold", "exclusive", "enforced", "endpoints"]
 EP_KEYS = ["protocol", "address", "port", "last", "state", "reserved", "restart_needed", "collision"]

@@ -14,7 +14,7 @@ import sys
 import pytest
 import scenes
 from conftest import KERNEL_LIST, PORT_RANGE, Ctl, kernel_list, listener, thief, wait_until
-from test_ctl import assert_prediction, bind_works, sees_bound, why
+from test_why_sockets import assert_prediction, bind_works, sees_bound, why
 
 needs_ss = pytest.mark.skipif(not shutil.which("ss"), reason="ss(8) of iproute2 is missing")
 

@@ -7,16 +7,14 @@ ESTABLISHED and TIME_WAIT."""
 import errno
 import itertools
 import json
-import os
-import re
 import shutil
 import subprocess
 
 import pytest
 import scenes
 from conftest import wait_until
+from test_why_sockets import sees_bound
 
-SEES_BOUND = tuple(int(x) for x in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 8)
 BETWEEN = [state for state in scenes.CONNECTIONS if state not in ("ESTABLISHED", "TIME_WAIT")]
 FEW = "127.0.0.1", "0.0.0.0", "[::]", "[::] v6only", "[::1]"
 STATES = list(dict.fromkeys((state, kind) for state, kind, _ in scenes.scenes()))
@@ -72,7 +70,7 @@ def ask(ctl, place):
 def settled(ask, port, protocol, state):
     """Waits until the socket is in its state."""
     wanted = {"UDP": "UNCONN", "UDP connected": "ESTABLISHED", "bound only": "BOUND"}.get(state, state.split(",")[0])
-    if wanted == "BOUND" and not SEES_BOUND:
+    if wanted == "BOUND" and not sees_bound():
         return
     wait_until(lambda: any(h["state"] == wanted for h in ask(port, protocol, "[::]", False)["holders"]), f"port {port} in {state}")
 
@@ -103,8 +101,8 @@ def test_prediction(ask, state, kind, capsys):
                 else:
                     # As a plain user, UDP: nobody's flag can be read. Before 6.8: what is bound only is not seen.
                     ok = (plain and protocol == scenes.UDP) or may_be_wrong(state, kind, place, owner) or \
-                        (state == "bound only" and not SEES_BOUND)
-                sure = not plain and not is_doubtful(state, kind, place, owner) and SEES_BOUND
+                        (state == "bound only" and not sees_bound())
+                sure = not plain and not is_doubtful(state, kind, place, owner) and sees_bound()
                 if not ok or (sure and not found["would_bind_certain"]):
                     wrong.append((place, reuse, owner, plain, truth, found["would_bind"], found["would_bind_certain"], found["reason"]))
         scene.end()
