@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/grow.h"
 #include "kernel/sock-diag.h"
-#include "model/endpoint.h"
+#include "model/observation.h"
 
 static Socket *find_cookie(const Look *l, uint64_t cookie)
 {
@@ -107,10 +107,9 @@ const Socket *look_listener(const Look *l, const Socket *connection)
                 return NULL;
         for (size_t i = 0; i < l->n; i++) {
                 const Socket *s = &l->sockets[i];
-                Endpoint place = { .address = s->local, .v6only = s->v6only };
 
                 if (s->state == SOCKET_LISTEN &&
-                    endpoint_meets_address(&place, &connection->local, connection->v6only))
+                    socket_may_come_from(connection, &s->local, s->v6only))
                         return s;
         }
         return NULL;

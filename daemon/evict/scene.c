@@ -8,7 +8,7 @@
 
 #include "base/grow.h"
 #include "base/table.h"
-#include "model/endpoint.h"
+#include "model/observation.h"
 
 typedef struct Taking {
         Scene *scene;
@@ -115,11 +115,8 @@ const Socket *scene_listener(const Scene *s, const Socket *connection, const Soc
                 return NULL;
         for (; l < s->sockets + s->n && l->local_port == connection->local_port &&
                l->state == SOCKET_LISTEN;
-             l++) {
-                Endpoint place = { .address = l->local, .v6only = l->v6only };
-
-                if (endpoint_meets_address(&place, &connection->local, connection->v6only))
+             l++)
+                if (socket_may_come_from(connection, &l->local, l->v6only))
                         return l;
-        }
         return NULL;
 }

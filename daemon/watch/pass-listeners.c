@@ -23,14 +23,6 @@ void pass_sort_listeners(Pass *p)
                 qsort(p->listeners, p->n_listeners, sizeof(*p->listeners), listener_compare);
 }
 
-static bool listener_accepts(const PassListener *l, const Socket *s)
-{
-        if (!address_is_wildcard(&l->address))
-                return address_equal(&l->address, &s->local);
-        return l->address.family != AF_INET6 ? s->local.family == AF_INET
-                                             : s->local.family == AF_INET6 || !l->v6only;
-}
-
 bool pass_has_listener(const Pass *p, const Reservation *r, const Socket *s, bool legitimate,
                        bool *ret_elsewhere)
 {
@@ -48,7 +40,8 @@ bool pass_has_listener(const Pass *p, const Reservation *r, const Socket *s, boo
         for (; low < p->n_listeners && p->listeners[low].port == s->local_port; low++) {
                 const PassListener *l = p->listeners + low;
 
-                if (l->reservation != r || l->legitimate != legitimate || !listener_accepts(l, s))
+                if (l->reservation != r || l->legitimate != legitimate ||
+                    !socket_may_come_from(s, &l->address, l->v6only))
                         continue;
                 *ret_elsewhere = l->cgroup != s->cgroup;
                 if (!*ret_elsewhere)

@@ -51,3 +51,10 @@ Endpoint socket_anywhere(const Socket *s)
                 .last = s->local_port,
         };
 }
+
+bool socket_may_come_from(const Socket *connection, const Address *listener, bool v6only)
+{
+        Endpoint place = { .address = *listener, .v6only = v6only };
+
+        return endpoint_meets_address(&place, &connection->local, connection->v6only);
+}

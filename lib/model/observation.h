@@ -64,6 +64,9 @@ typedef struct Socket {
 /* Its port at any address: where nothing declares that. */
 Endpoint socket_anywhere(const Socket *s);
 
+/* May a listener on the connection's port, bound to that address, have accepted it? */
+bool socket_may_come_from(const Socket *connection, const Address *listener, bool v6only);
+
 /* Is its uid a fact? The kernel says 0 for sockets that no process has open: TIME_WAIT, orphans,
  * and before accept(). */
 bool socket_uid_known(const Socket *s);
