@@ -59,6 +59,7 @@ static void put_why(FILE *f, const Event *e)
 static void put_collision(FILE *f, const Event *e)
 {
         _cleanup_(freep) char *remedy = NULL;
+        bool more;
 
         fputs("is taken by ", f);
         if (e->holder) {
@@ -68,11 +69,13 @@ static void put_collision(FILE *f, const Event *e)
                 remedy = describe_remedy(e->holder, e->endpoint->protocol, e->port);
         } else
                 fputs("somebody", f);
+        /* Where no command is sure to free it, the remedy is to look. */
+        more = remedy && !strstr(remedy, "portreservectl why");
         fputs(". What to do: ", f);
-        if (remedy && !strstr(remedy, "portreservectl why"))
+        if (more)
                 fprintf(f, "%s (more: ", remedy);
         put_why(f, e);
-        if (remedy && !strstr(remedy, "portreservectl why"))
+        if (more)
                 fputc(')', f);
 }
 
