@@ -93,23 +93,19 @@ static void on_writable(int error, void *userdata)
 
 const ReserveOps manager_reserve_ops = { .drift = on_drift, .writable = on_writable };
 
-static bool on_watch_asks_ours(uint64_t cookie, uint32_t inode, void *userdata)
+bool manager_on_asked_ours(uint64_t cookie, uint32_t inode, void *userdata)
 {
         Manager *m = userdata;
 
         return hold_set_is_ours(m->holds, cookie, inode);
 }
 
-bool manager_is_held(const Manager *m, const Endpoint *e, uint16_t port)
+bool manager_on_asked_held(const Endpoint *e, uint16_t port, void *userdata)
 {
+        Manager *m = userdata;
         Hold *h = hold_set_find(m->holds, e, port);
 
         return h && hold_state(h) != HOLD_STATE_NONE && hold_state(h) != HOLD_STATE_PENDING;
-}
-
-static bool on_watch_asks_held(const Endpoint *e, uint16_t port, void *userdata)
-{
-        return manager_is_held(userdata, e, port);
 }
 
 static Event collision_event(EventKind kind, const Collision *c)
@@ -215,14 +211,14 @@ static void on_watch_degraded(const char *what, const char *error, void *userdat
 }
 
 const WatchOps manager_watch_ops = {
-        .is_ours = on_watch_asks_ours,
+        .is_ours = manager_on_asked_ours,
         .begin = on_collision_begin,
         .end = on_collision_end,
         .changed = on_collision_changed,
         .freed = on_port_freed,
         .owner = on_owner_seen,
         .degraded = on_watch_degraded,
-        .held = on_watch_asks_held,
+        .held = manager_on_asked_held,
 };
 
 static Config *on_restarts_ask(void *userdata)

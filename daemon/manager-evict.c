@@ -103,21 +103,9 @@ static bool on_may_be_owners(const Reservation *r, const Holder *h, void *userda
         return r->unit && unit_run(r->unit, &run) != -ENOENT;
 }
 
-static bool on_ours(uint64_t cookie, uint32_t inode, void *userdata)
-{
-        Manager *m = userdata;
-
-        return hold_set_is_ours(m->holds, cookie, inode);
-}
-
-static bool on_held(const Endpoint *e, uint16_t port, void *userdata)
-{
-        return manager_is_held(userdata, e, port);
-}
-
 const EvictorOps manager_evictor_ops = {
-        .is_ours = on_ours,
-        .held = on_held,
+        .is_ours = manager_on_asked_ours,
+        .held = manager_on_asked_held,
         .known = on_known,
         .may_be_owners = on_may_be_owners,
         .destroyed = on_destroyed,

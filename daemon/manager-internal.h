@@ -46,8 +46,9 @@ bool manager_inspect(Manager *m, const Collision *c);
 void manager_tell_collision(Manager *m, const Collision *c);
 /* Has the owner any process: its unit, or a command of portreserve-exec? */
 Tristate manager_owner_alive(Manager *m, const Reservation *r);
-/* Do we hold that port ourselves now? */
-bool manager_is_held(const Manager *m, const Endpoint *e, uint16_t port);
+/* For watch and evictor: is that socket one of ours? Do we hold that port ourselves now? */
+bool manager_on_asked_ours(uint64_t cookie, uint32_t inode, void *userdata);
+bool manager_on_asked_held(const Endpoint *e, uint16_t port, void *userdata);
 /* Its reservation may want that one off its port (Evict=): looks, soon. The same for all there are. */
 void manager_evict(Manager *m, const Collision *c);
 void manager_evict_all(Manager *m);
