@@ -97,16 +97,13 @@ AlertUnit *alert_unit_free(AlertUnit *u)
 /* Of the files that are there. */
 static uint64_t newest_id(const AlertUnit *u)
 {
+        _cleanup_(closedirp) DIR *d = opendir(u->directory);
         const struct dirent *e;
         uint64_t newest = 0, id;
-        DIR *d;
 
-        d = opendir(u->directory);
         while (d && (e = readdir(d)))
                 if (parse_uint(e->d_name, 0, UINT64_MAX / 2, &id) >= 0)
                         newest = MAX_OF(newest, id);
-        if (d)
-                (void) closedir(d);
         return newest;
 }
 
@@ -134,13 +131,12 @@ static bool pass_limit(AlertUnit *u)
 /* Removes the oldest where there are too many. */
 static void remove_old(const AlertUnit *u)
 {
+        _cleanup_(closedirp) DIR *d = opendir(u->directory);
         char path[PATH_MAX], oldest[NAME_MAX + 1] = "";
         uint64_t oldest_id = UINT64_MAX, id;
         const struct dirent *e;
         size_t n = 0;
-        DIR *d;
 
-        d = opendir(u->directory);
         if (!d)
                 return;
         while ((e = readdir(d))) {
@@ -155,7 +151,6 @@ static void remove_old(const AlertUnit *u)
                         (void) strcpy(oldest, e->d_name);
                 }
         }
-        (void) closedir(d);
         if (n > ALERT_FILES_MAX && path_join(path, sizeof(path), u->directory, oldest) >= 0)
                 (void) unlink(path);
 }
