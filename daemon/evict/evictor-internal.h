@@ -30,7 +30,7 @@ typedef struct EvictorRun {
         const EvictionRequest *request; /* NULL: by Evict= */
         void (*seen)(const Eviction *x, void *userdata);
         void *userdata;
-        Table named; /* by Evict=: those alone; borrowed */
+        const Table *named; /* by Evict=: those alone */
         Scene scene;
         Eviction remains;      /* of the port that is looked at */
         Holder remains_holder; /* its strings are others' */

@@ -83,7 +83,7 @@ void evictor_want(Evictor *v, const Socket *s)
 /* Remains of a connection that nobody knew are not named one by one. */
 static bool is_named(const EvictorRun *run, const Socket *s, Kind kind)
 {
-        return run->request || kind == KIND_STALE || table_get(&run->named, s->cookie);
+        return run->request || kind == KIND_STALE || table_get(run->named, s->cookie);
 }
 
 static bool is_rehearsal(const EvictorRun *run)
@@ -279,7 +279,7 @@ static void tell_error(Evictor *v, int error)
 static int run_due(Evictor *v, int protocol, const Table *named, size_t *n_waiting)
 {
         PortSet *due = due_of(v, protocol), ports = *due;
-        EvictorRun run = { .v = v, .named = *named };
+        EvictorRun run = { .v = v, .named = named };
         int r;
 
         if (portset_empty(&ports))
