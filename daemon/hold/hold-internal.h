@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What hold.c (one hold's states), hold-set.c (all of them, timer, names) and hold-adopt.c
+/* What hold.c (one hold's states), hold-set.c (all of them), hold-timer.c and hold-adopt.c
  * share. */
 
 #include "base/clock.h"
@@ -85,11 +85,14 @@ void hold_freed(Hold *h);
 
 /* hold-set.c */
 uint64_t hold_port_key(int protocol, uint16_t port);
-void hold_schedule(Hold *h, uint64_t when); /* 0: no more */
-int hold_register_fd(Hold *h, char *name);  /* h->fd is ours from now on; name of an adopted one, or
-                                               NULL: stores it; consumes name */
+int hold_register_fd(Hold *h, char *name); /* h->fd is ours from now on; name of an adopted one, or
+                                              NULL: stores it; consumes name */
 void hold_unregister_fd(Hold *h);
 void hold_remove(Hold *h); /* frees it */
+
+/* hold-timer.c */
+void hold_schedule(Hold *h, uint64_t when); /* 0: no more */
+int hold_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* hold-name.c: at most 4 characters, reused after release */
 char *hold_name_new(HoldSet *s); /* NULL: out of memory */
