@@ -378,28 +378,6 @@ int reserve_apply(Reserve *r, const PortSet *want)
         return sync_list(r);
 }
 
-int reserve_release(const char *runtime_dir)
-{
-        PortSet ours;
-        int r;
-
-        r = rewrite_finish(runtime_dir);
-        if (r < 0)
-                return r;
-        r = record_read(runtime_dir, RUNTIME_OURS, &ours);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
-        r = rewrite_remove(runtime_dir, &ours, false);
-        /* Nobody comes after us to try again. */
-        if (r == -EAGAIN)
-                r = rewrite_remove(runtime_dir, &ours, true);
-        if (r < 0 && r != -ENOENT)
-                return r;
-        return record_remove(runtime_dir, RUNTIME_OURS);
-}
-
 bool reserve_has(const Reserve *r, uint16_t port)
 {
         return portset_has(&r->kernel, port);
