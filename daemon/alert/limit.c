@@ -3,8 +3,9 @@
 #include "daemon/alert/limit.h"
 
 #include <errno.h>
-#include <search.h>
 #include <string.h>
+
+#include "base/tree.h"
 
 typedef struct Limit {
         char name[RESERVATION_NAME_MAX + 1];
@@ -49,23 +50,11 @@ static int limit_compare(const void *a, const void *b)
 
 static Limit *get(Limits *l, const Event *e)
 {
-        Limit key = { .kind = e->kind }, *new;
-        void *node;
+        Limit key = { .kind = e->kind };
 
         if (e->reservation)
                 (void) snprintf(key.name, sizeof(key.name), "%s", e->reservation->name);
-        node = tfind(&key, &l->tree, limit_compare);
-        if (node)
-                return *(Limit **) node;
-        new = malloc(sizeof(*new));
-        if (!new)
-                return NULL;
-        *new = key;
-        if (!tsearch(new, &l->tree, limit_compare)) {
-                free(new);
-                return NULL;
-        }
-        return new;
+        return tree_get(&l->tree, &key, sizeof(key), limit_compare);
 }
 
 static bool has_told(const Limit *l, uint32_t place)

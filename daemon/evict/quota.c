@@ -2,9 +2,10 @@
 
 #include "daemon/evict/quota.h"
 
-#include <search.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/tree.h"
 
 typedef struct Share {
         char name[RESERVATION_NAME_MAX + 1];
@@ -28,22 +29,10 @@ void quota_deinit(Quota *q)
 /* NULL: no memory. */
 static Share *get_share(Quota *q, const char *name)
 {
-        Share key = {}, *s;
-        void *node;
+        Share key = {};
 
         (void) snprintf(key.name, sizeof(key.name), "%s", name);
-        node = tfind(&key, &q->names, share_compare);
-        if (node)
-                return *(Share **) node;
-        s = malloc(sizeof(*s));
-        if (!s)
-                return NULL;
-        *s = key;
-        if (!tsearch(s, &q->names, share_compare)) {
-                free(s);
-                return NULL;
-        }
-        return s;
+        return tree_get(&q->names, &key, sizeof(key), share_compare);
 }
 
 static void begin_window(uint64_t *begin, unsigned *n, uint64_t now)
